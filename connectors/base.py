@@ -97,6 +97,7 @@ class Question:
     keyed_on: str
     value: str
     language: str = ""
+    """When given, only records in this language are asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,8 @@ class Answer:
 class Register(Protocol):
     """A municipal register that is only ever read."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def ask(self, question: Question) -> Answer:
         """Records that match. Raises Transient when the register is down or too slow, Permanent or Refused else."""

@@ -48,6 +48,9 @@ class ImapMailbox:
     since: date | None = None
     """Mail that reached the server before this day is left alone."""
     smtp: Smtp | None = None
+    copy_to_ourselves: bool = True
+    """SMTP keeps no copy. The mailbox itself as one more envelope recipient leaves one in the inbox, by which a reply
+    whose fate is unclear can be found. Kommunpost knows it by its Message-ID and takes it for no new mail."""
     timeout_s: float = 30.0
     ca_file: Path | None = None
 
@@ -64,7 +67,7 @@ class ImapMailbox:
     def send(self, raw: bytes, envelope: Envelope) -> None:
         if self.smtp is None:
             raise Permanent("No outgoing mail server is set for this mailbox: set smtp.")
-        self.smtp.send(raw, envelope)
+        self.smtp.send(raw, with_copy_to_ourselves(envelope) if self.copy_to_ourselves else envelope)
 
     def file_sent(self, raw: bytes) -> None:
         message_id = message_id_of(raw)
@@ -255,3 +258,9 @@ def _refused(refusal: Exception, sentence: str) -> ConnectorError:
     if _TRY_LATER.search(str(refusal)):
         return Transient("The mail server is too busy for now.")
     return Permanent(sentence)
+
+
+def with_copy_to_ourselves(envelope: Envelope) -> Envelope:
+    if not envelope.recipients:
+        return envelope
+    return Envelope(envelope.sender, tuple(dict.fromkeys((*envelope.recipients, envelope.sender))))

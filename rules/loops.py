@@ -89,9 +89,10 @@ def auto_submitted(kind: MailKind, headers: Headers) -> bool:
 
 
 def reply_blocked_by(
-    kind: MailKind, headers: Headers, sender: Mailbox, reply_to: Sequence[Mailbox], own_addresses: Collection[str]
+    kind: MailKind, tree: Tree, sender: Mailbox, reply_to: Sequence[Mailbox], own_addresses: Collection[str]
 ) -> str | None:
     """Why no reply may go to this mail, as one short word; None when one may."""
+    headers = tree.headers
     answered = reply_to or (sender,)
     own = {address.lower() for address in own_addresses}
     verdicts = (
@@ -103,12 +104,16 @@ def reply_blocked_by(
         ("own_address", any(mailbox.address.lower() in own for mailbox in (sender, *answered))),
         ("no_reply_address", is_robot(sender.address) or any(is_no_reply(mailbox.address) for mailbox in answered)),
         ("null_sender", _has_null_sender(headers)),
-        (
-            "calendar_reply",
-            kind is MailKind.CALENDAR and headers.first("content-class").lower().endswith("calendarreply"),
-        ),
+        ("calendar_reply", kind is MailKind.CALENDAR and _is_calendar_reply(tree)),
     )
     return next((reason for reason, applies in verdicts if applies), None)
+
+
+def _is_calendar_reply(tree: Tree) -> bool:
+    """Somebody accepted or declined: METHOD:REPLY (RFC 5546), or Exchange's name for it."""
+    methods = (part.parameters.get("method", "") for part in tree.leaves if part.content_type == "text/calendar")
+    answered = any(method.lower() == "reply" for method in methods)
+    return answered or tree.headers.first("content-class").lower().endswith("calendarreply")
 
 
 def is_robot(address: str) -> bool:

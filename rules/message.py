@@ -81,7 +81,7 @@ def _read(raw: bytes, authserv_ids: Sequence[str], own_addresses: Collection[str
     body, hidden, html_present = _body(tree, defects)
     from_address = senders[0] if senders else _NOBODY
     kind = loops.kind(tree, from_address, body, own_addresses)
-    blocked_by = loops.reply_blocked_by(kind, headers, from_address, reply_to, own_addresses)
+    blocked_by = loops.reply_blocked_by(kind, tree, from_address, reply_to, own_addresses)
     _note_what_is_missing(headers, senders, body, kind, defects)
     return Message(
         message_id=next(iter(message_ids(headers, "message-id")), None),
@@ -273,11 +273,28 @@ def _unescaped(match: re.Match[str]) -> str:
 # --- attachments ---
 
 
+def attachment(raw: bytes, number: int) -> tuple[Attachment, bytes] | None:
+    """The attachment that stands at this place in `read(raw).attachments`, with its content."""
+    try:
+        part = dict(enumerate(_attached(read_tree(raw, [])))).get(number)
+        return (_described(part, []), part.content([])) if part else None
+    # As in `read`: whatever the bytes are, the person who asked gets an answer.
+    except Exception:
+        return None
+
+
 def _attachments(tree: Tree, defects: list[str]) -> Iterator[Attachment]:
-    body = {id(part) for part in _body_parts(tree)}
-    others = [part for part in tree.leaves if id(part) not in body]
+    others = _attached(tree)
     if len(others) > _MAX_ATTACHMENTS:
         defects.append("The mail holds more attachments than any mail needs; the rest are not listed.")
-    for part in others[:_MAX_ATTACHMENTS]:
-        inline = part.disposition == "inline" or (part.disposition != "attachment" and part.headers.has("content-id"))
-        yield Attachment(part.name, part.content_type, len(part.content(defects)), inline)
+    return (_described(part, defects) for part in others[:_MAX_ATTACHMENTS])
+
+
+def _attached(tree: Tree) -> list[Part]:
+    body = {id(part) for part in _body_parts(tree)}
+    return [part for part in tree.leaves if id(part) not in body]
+
+
+def _described(part: Part, defects: list[str]) -> Attachment:
+    inline = part.disposition == "inline" or (part.disposition != "attachment" and part.headers.has("content-id"))
+    return Attachment(part.name, part.content_type, len(part.content(defects)), inline)

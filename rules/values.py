@@ -138,6 +138,11 @@ class Message:
     sha256: str
     """Of the raw bytes, in hexadecimal."""
 
+    @property
+    def needs_nobody(self) -> bool:
+        """Automatic mail may end without a person. A mail without a sender cannot be answered, yet somebody wrote it."""
+        return not self.reply_allowed and self.reply_blocked_by != "no_sender"
+
 
 @dataclass(frozen=True, slots=True)
 class Language:

@@ -36,7 +36,7 @@ class CsvRegister:
 
     def ask(self, question: Question) -> Answer:
         rows = self._table().found.get((question.keyed_on, _comparable(question.value)), [])
-        records = tuple(Record(row[self.key_field] or "", row) for row in rows)
+        records = tuple(Record(row[self.key_field] or "", row) for row in rows if _in_language(row, question.language))
         return Answer(self.name, question.keyed_on, records, datetime.now(UTC))
 
     def check(self) -> Iterator[Finding]:
@@ -52,6 +52,11 @@ class CsvRegister:
         if self.key_field not in table.columns:
             raise Permanent(f"{self.path}, line 1: there is no column {self.key_field}: add it, or correct key_field.")
         return table
+
+
+def _in_language(row: Row, language: str) -> bool:
+    """A question that names a language is answered with the rows in that language, where the register has several."""
+    return not language or row.get("language") in (None, language)
 
 
 def csv_folder(path: Path) -> list[CsvRegister]:

@@ -106,6 +106,7 @@ class SqlRegister:
         milliseconds = str(round(self.timeout_s * 1000))
         connection.execute("SELECT set_config('default_transaction_read_only', 'on', false)")
         connection.execute("SELECT set_config('statement_timeout', %s, false)", [milliseconds])
+        connection.execute("SELECT set_config('TimeZone', 'UTC', false)")
         connection.commit()
 
     @contextmanager

@@ -1,0 +1,211 @@
+"""Sends an approved reply once (TRUST: sending once).
+
+`approved → sending (lease) → sent | approved again | unsure | needs attention`. Only a connector that is certain
+nothing was accepted allows a plain retry; everything unclear is `unsure` until the mailbox itself has been asked.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from connectors.base import Envelope
+from connectors.base import Mailbox as MailboxConnector
+from connectors.errors import ConnectorError, Permanent, Transient
+from rules.lifecycle import MailState
+from worker import events, evidence, recheck, review
+from worker.intake import connector_for
+from worker.models import Draft, Mail, Outgoing
+from worker.municipality import configured
+
+log = logging.getLogger(__name__)
+
+ACTOR = "process:sender"
+MOST_ATTEMPTS = 8
+WAITS_S = (30, 60, 120, 300, 900, 1800, 3600)
+
+
+def due(now: datetime) -> list[int]:
+    """Replies whose undo time is over, and unclear ones that have settled."""
+    rows = Outgoing.objects.filter(sent_at__isnull=True, due_at__lte=now)
+    return list(rows.filter(mail__state__in=(MailState.APPROVED, MailState.UNSURE)).values_list("mail_id", flat=True))
+
+
+def deliver(mail_id: int) -> MailState | None:
+    """One attempt for one reply. None when it is not due, in other hands, or already settled."""
+    with transaction.atomic():
+        mail = _claim(mail_id)
+        if mail is None:
+            return None
+        if mail.state == MailState.UNSURE:
+            return _settle(mail)
+        if not _still_true(mail):
+            return MailState(mail.state)
+        _take_lease(mail)
+    return _send(mail)
+
+
+def _claim(mail_id: int) -> Mail | None:
+    rows = Mail.objects.select_for_update(skip_locked=True, of=("self",)).select_related("mailbox", "case")
+    return rows.filter(
+        pk=mail_id, state__in=(MailState.APPROVED, MailState.UNSURE), outgoing__due_at__lte=timezone.now()
+    ).first()
+
+
+def _still_true(mail: Mail) -> bool:
+    """Facts read again and the approval compared with what would leave now. False: it went back to a person."""
+    draft = Draft.objects.get(mail=mail)
+    pack = configured().rule_pack()
+    try:
+        changes = recheck.changed(mail, pack)
+    except ConnectorError as error:
+        _wait(mail, error.sentence, error.retry_after_s)
+        return False
+    if changes:
+        _back_to_person(mail, draft, "A source has changed since the draft was approved: " + ", ".join(changes) + ".")
+        review.draft_again(mail, draft, changes, ACTOR)
+        mail.save()
+        return False
+    spans = evidence.spans_of(draft, pack, timezone.now())
+    if any(not span.verdict.may_leave for span in spans):
+        _back_to_person(mail, draft, "A statement lost its source after the draft was approved.")
+        return False
+    if review.content_hash(mail, draft, spans) != mail.outgoing.content_hash:
+        _back_to_person(mail, draft, "The content is not what was approved.")
+        return False
+    return True
+
+
+def _back_to_person(mail: Mail, draft: Draft, because: str) -> None:
+    review.void_approvals(draft, because)
+    mail.outgoing.delete()
+    mail.fault = because[:500]
+    draft.version += 1
+    draft.save(update_fields=["version"])
+    events.move(mail, MailState.WAITING, actor=ACTOR, action="approval void", reason=because)
+    mail.save()
+
+
+def _wait(mail: Mail, sentence: str, retry_after_s: float | None) -> None:
+    reply = mail.outgoing
+    reply.fault = sentence[:500]
+    reply.due_at = timezone.now() + timedelta(seconds=retry_after_s or WAITS_S[min(reply.attempts, len(WAITS_S) - 1)])
+    reply.save(update_fields=["fault", "due_at"])
+
+
+def _take_lease(mail: Mail) -> None:
+    reply = mail.outgoing
+    reply.attempts += 1
+    reply.lease_until = timezone.now() + timedelta(seconds=settings.SENDING_LEASE_S)
+    reply.save(update_fields=["attempts", "lease_until"])
+    events.move(mail, MailState.SENDING, actor=ACTOR, action="sending", attempt=reply.attempts)
+    mail.save()
+
+
+def _send(mail: Mail) -> MailState:
+    """The attempt itself, outside any transaction: the lease is committed before the first byte leaves."""
+    reply = mail.outgoing
+    connector = connector_for(mail.mailbox, configured())
+    envelope = Envelope(reply.envelope["sender"], tuple(reply.envelope["recipients"]))
+    try:
+        connector.send(bytes(reply.raw), envelope)
+    except Transient as error:
+        return _failed(mail, MailState.APPROVED, error)
+    except Permanent as error:
+        return _failed(mail, MailState.NEEDS_ATTENTION, error)
+    except ConnectorError as error:
+        return _failed(mail, MailState.UNSURE, error)
+    except Exception as error:  # the task's edge: what happened is not known, so it counts as unclear
+        log.exception("sending failed", extra={"mail": mail.pk})
+        return _failed(mail, MailState.UNSURE, ConnectorError(f"Sending broke off ({type(error).__name__})."))
+    return sent(mail, connector)
+
+
+def _failed(mail: Mail, after: MailState, error: ConnectorError) -> MailState:
+    with transaction.atomic():
+        reply = mail.outgoing
+        if after is MailState.APPROVED and reply.attempts >= MOST_ATTEMPTS:
+            after = MailState.NEEDS_ATTENTION
+        reply.fault, reply.lease_until = error.sentence[:500], None
+        wait = settings.SETTLE_S if after is MailState.UNSURE else WAITS_S[min(reply.attempts, len(WAITS_S)) - 1]
+        reply.due_at = timezone.now() + timedelta(seconds=error.retry_after_s or wait)
+        reply.save(update_fields=["fault", "lease_until", "due_at"])
+        mail.fault = error.sentence[:500]
+        events.move(mail, after, actor=ACTOR, action="not sent", reason=error.sentence, attempt=reply.attempts)
+        mail.save()
+    return after
+
+
+def sent(mail: Mail, connector: MailboxConnector, how: str = "accepted by the mail server") -> MailState:
+    with transaction.atomic():
+        reply = mail.outgoing
+        reply.sent_at, reply.lease_until, reply.fault = timezone.now(), None, ""
+        reply.save(update_fields=["sent_at", "lease_until", "fault"])
+        mail.fault = ""
+        events.move(mail, MailState.SENT, actor=ACTOR, action="reply sent", reason=how, message_id=reply.message_id)
+        mail.save()
+    file_in_sent(mail, connector)
+    return MailState.SENT
+
+
+def file_in_sent(mail: Mail, connector: MailboxConnector) -> None:
+    """Staff find the reply in the mailbox's Sent folder. It has left already, so a fault here is noted and retried."""
+    reply = mail.outgoing
+    try:
+        connector.file_sent(bytes(reply.raw))
+    except ConnectorError as error:
+        reply.fault = f"Sent, but no copy could be put into the Sent folder: {error.sentence}"[:500]
+        reply.save(update_fields=["fault"])
+        return
+    reply.filed_at, reply.fault = timezone.now(), ""
+    reply.save(update_fields=["filed_at", "fault"])
+
+
+def _settle(mail: Mail) -> MailState:
+    """Ask the mailbox whether the reply has left before anything else is tried."""
+    connector = connector_for(mail.mailbox, configured())
+    try:
+        found = connector.was_sent(mail.outgoing.message_id)
+    except ConnectorError as error:
+        _wait(mail, error.sentence, error.retry_after_s)
+        return MailState.UNSURE
+    if found:
+        return sent(mail, connector, how="found in the mailbox after an unclear answer")
+    if mail.outgoing.attempts >= 2:
+        return _ask_a_person(mail)
+    events.move(mail, MailState.APPROVED, actor=ACTOR, action="one more attempt", reason="The mailbox has no copy.")
+    mail.save()
+    mail.outgoing.due_at = timezone.now()
+    mail.outgoing.save(update_fields=["due_at"])
+    return MailState.APPROVED
+
+
+def _ask_a_person(mail: Mail) -> MailState:
+    sentence = (
+        "It is not known whether the reply left: the mail server gave no clear answer and the mailbox has no copy."
+    )
+    mail.fault = sentence
+    events.move(mail, MailState.NEEDS_ATTENTION, actor=ACTOR, action="needs attention", reason=sentence)
+    mail.save()
+    return MailState.NEEDS_ATTENTION
+
+
+def expire_leases(now: datetime) -> int:
+    """A worker died while sending: what happened is not known, so the reply is `unsure` and the mailbox is asked."""
+    expired = 0
+    for mail_id in Outgoing.objects.filter(lease_until__lt=now, sent_at__isnull=True).values_list("mail_id", flat=True):
+        with transaction.atomic():
+            mail = Mail.objects.select_for_update(of=("self",)).get(pk=mail_id)
+            if mail.state != MailState.SENDING:
+                continue
+            reply = mail.outgoing
+            reply.lease_until, reply.due_at = None, now + timedelta(seconds=settings.SETTLE_S)
+            reply.save(update_fields=["lease_until", "due_at"])
+            events.move(mail, MailState.UNSURE, actor=ACTOR, action="lease ran out", attempt=reply.attempts)
+            mail.save()
+            expired += 1
+    return expired

@@ -1,0 +1,422 @@
+"""The one door through which a person changes what happens to a mail: edit, own, approve, take back, reject, reassign,
+correct, close. Every act checks that the person saw the newest version, and leaves an event with their name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.utils import timezone
+
+from connectors.errors import ConnectorError
+from rules import approval, outgoing
+from rules.lifecycle import MailState
+from rules.pack import RulePack
+from rules.values import LANGUAGES, Kind, Recipients, Span, Verdict
+from worker import events, evidence, intake, recheck
+from worker.models import Approval, Correction, Draft, Mail, Mailbox, Outgoing, Revision
+from worker.municipality import configured
+from worker.triage import UNDERSTANDING, understanding_of
+
+Person = User
+"""A signed-in colleague. Whether they may see the mailbox is checked where the mail is found (`review_ui.access`)."""
+
+CLOSE_REASONS = ("spam or advertising", "answered elsewhere", "thanks, no question", "duplicate")
+REJECT_REASONS = (
+    "does not answer the question",
+    "a fact is wrong",
+    "the source is out of date",
+    "tone or language",
+    "should not be answered by mail",
+)
+LONGEST_BODY = 50_000
+
+
+class Refusal(Exception):
+    """The act was not done; `sentence` tells the person why and what to do."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+
+
+class Changed(Refusal):
+    """Somebody else was quicker: the person acted on an older version."""
+
+    def __init__(self) -> None:
+        super().__init__("The draft has changed since you opened it. Look at it again before you act.")
+
+
+class RegisterChanged(Refusal):
+    """A source says something else than when the draft was made."""
+
+    def __init__(self, fields: list[str]) -> None:
+        super().__init__(
+            f"A source has changed since the draft was made: {', '.join(fields)}. "
+            "The reply is being drafted again; look at it before you approve."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LeftToDo:
+    """What stands between a draft and its approval."""
+
+    unsupported: tuple[Span, ...]
+    stale: tuple[Span, ...]
+    ticks: tuple[str, ...]
+    people: int
+    """How many more people must approve, the one who asks included."""
+
+    @property
+    def nothing(self) -> bool:
+        return not (self.unsupported or self.stale or self.ticks)
+
+
+@contextmanager
+def acting_on(mail_id: int, version: int | None = None) -> Iterator[Mail]:
+    """The mail, locked for one act, saved at its end. `version` is the draft version that the person saw."""
+    with transaction.atomic():
+        mail = Mail.objects.select_for_update(of=("self",)).select_related("mailbox", "case").get(pk=mail_id)
+        if version is not None and _draft(mail).version != version:
+            raise Changed
+        yield mail
+        mail.save()
+
+
+def _draft(mail: Mail) -> Draft:
+    draft = Draft.objects.filter(mail=mail).first()
+    if draft is None:
+        raise Refusal("There is no draft for this mail yet.")
+    return draft
+
+
+def actor(person: Person) -> str:
+    return f"person:{person.get_username()}"
+
+
+def left_to_do(draft: Draft, pack: RulePack, ticked: Collection[str] = (), now: datetime | None = None) -> LeftToDo:
+    spans = evidence.spans_of(draft, pack, now or timezone.now())
+    return LeftToDo(
+        unsupported=tuple(s for s in spans if not s.verdict.may_leave and s.verdict is not Verdict.STALE),
+        stale=tuple(s for s in spans if s.verdict is Verdict.STALE),
+        ticks=tuple(tick for tick in draft.ticks if tick not in ticked),
+        people=draft.people - draft.approvals.filter(voided_at__isnull=True).count(),
+    )
+
+
+def edit(mail_id: int, person: Person, version: int, body: str, subject: str | None = None) -> Draft:
+    """Replace the text. What stood before is kept; every approval given so far is void."""
+    body = body.replace("\r\n", "\n").replace("\r", "\n").strip()
+    if not body:
+        raise Refusal("The reply is empty. Write it, or reject the draft.")
+    if len(body) > LONGEST_BODY:
+        raise Refusal(f"The reply is longer than {LONGEST_BODY} characters. Shorten it.")
+    with acting_on(mail_id, version) as mail:
+        draft = _draft(mail)
+        _must_be(mail, MailState.WAITING, MailState.REJECTED)
+        if body == draft.body and subject in (None, draft.subject):
+            return draft
+        Revision.objects.create(draft=draft, version=draft.version, body=draft.body, person=person, at=timezone.now())
+        draft.body = body
+        draft.subject = outgoing_subject(subject) if subject is not None else draft.subject
+        changed(draft, person)
+        if mail.state == MailState.REJECTED:
+            events.move(mail, MailState.WAITING, actor=actor(person), action="draft rewritten")
+        else:
+            events.record("draft edited", f"mail:{mail.pk}", actor=actor(person), version=draft.version)
+        return draft
+
+
+def outgoing_subject(subject: str) -> str:
+    return " ".join(subject.split())[:200]
+
+
+def changed(draft: Draft, person: Person) -> None:
+    """Any change of content makes a new version and takes every approval back."""
+    draft.version += 1
+    draft.editor = person
+    draft.changed_at = timezone.now()
+    draft.save()
+    void_approvals(draft, "the draft was edited")
+
+
+def void_approvals(draft: Draft, because: str) -> None:
+    draft.approvals.filter(voided_at__isnull=True).update(voided_at=timezone.now(), voided_because=because)
+
+
+def own(mail_id: int, person: Person, version: int, sentence: str, reason: str) -> Draft:
+    """Take responsibility for a sentence that no source supports. Kept with name and reason."""
+    if not reason.strip():
+        raise Refusal("Write how you know it, or cut the sentence.")
+    with acting_on(mail_id, version) as mail:
+        draft = _draft(mail)
+        _must_be(mail, MailState.WAITING)
+        if sentence not in draft.body:
+            raise Changed
+        draft.owned = [*draft.owned, {"text": sentence, "person": person.get_username(), "reason": reason.strip()}]
+        changed(draft, person)
+        events.record("responsibility taken", f"mail:{mail.pk}", actor=actor(person), version=draft.version)
+        return draft
+
+
+def cut(mail_id: int, person: Person, version: int, sentence: str) -> Draft:
+    """Take one sentence out of the draft."""
+    body = Draft.objects.get(mail_id=mail_id).body
+    if sentence not in body:
+        raise Changed
+    before, _, after = body.partition(sentence)
+    joined = before.rstrip(" ") + (" " if before[-1:] not in ("", "\n") and after[:1] not in ("", "\n") else "")
+    return edit(
+        mail_id, person, version, joined.rstrip(" ") + after if after[:1] in ("", "\n") else joined + after.lstrip(" ")
+    )
+
+
+def read_again(mail_id: int, person: Person, version: int | None = None) -> list[str]:
+    """Ask the registers again for what a draft rests on. Where something reads differently now, the reply is drafted
+    again and the text so far is kept as a revision. Returns the names of what changed."""
+    with acting_on(mail_id, version) as mail:
+        draft = _draft(mail)
+        _must_be(mail, MailState.WAITING)
+        try:
+            changes = recheck.changed(mail, configured().rule_pack())
+        except ConnectorError as error:
+            raise Refusal(f"The values could not be read again: {error.sentence}") from None
+        if changes:
+            draft_again(mail, draft, changes, actor(person))
+        return changes
+
+
+def draft_again(mail: Mail, draft: Draft, changes: list[str], who: str) -> None:
+    """A source reads differently now: no approval holds, and the reply is made from what the sources say today."""
+    because = "Read differently now: " + ", ".join(changes)
+    Revision.objects.create(draft=draft, version=draft.version, body=draft.body, person=None, at=timezone.now())
+    void_approvals(draft, because[:200])
+    mail.attempts = 0
+    events.move(mail, MailState.UNDERSTOOD, actor=who, action="drafted again", reason=because)
+    transaction.on_commit(lambda: _triage_later(mail.pk))
+
+
+def content_hash(mail: Mail, draft: Draft, spans: tuple[Span, ...]) -> str:
+    """What an approval of this draft is bound to, computed from the rows as they are now."""
+    message = intake.message_of(mail)
+    return approval.content_hash(
+        recipients=recipients_of(draft),
+        sender=mail.mailbox.address,
+        subject=draft.subject,
+        body=draft.body,
+        thread=outgoing.thread_headers(message.message_id, message.references),
+        spans=spans,
+        facts=values_behind(mail, spans),
+        pack=draft.pack,
+    )
+
+
+def values_behind(mail: Mail, spans: tuple[Span, ...]) -> dict[str, str]:
+    """Each fact or passage that a span rests on, with its value and when it was first read."""
+    used = {span.source for span in spans if span.source}
+    facts = {f.fact_id: f"{f.value} @ {f.read_at.isoformat()}" for f in mail.facts.all() if f.fact_id in used}
+    passages = {
+        p.passage_id: f"{p.text} @ {p.read_at.isoformat()}" for p in mail.passages.all() if p.passage_id in used
+    }
+    return facts | passages
+
+
+def recipients_of(draft: Draft) -> Recipients:
+    return Recipients(to=tuple(draft.recipients["to"]), cc=tuple(draft.recipients["cc"]))
+
+
+def approve(mail_id: int, person: Person, version: int, ticked: Collection[str]) -> Outgoing | None:
+    """Approve exactly this version. Returns the reply on its way, or None when a second person must still approve.
+
+    Values that have grown old while the draft waited are read again first, so that nobody approves yesterday's.
+    """
+    changes = read_again(mail_id, person, version)
+    if changes:
+        raise RegisterChanged(changes)
+    with acting_on(mail_id, version) as mail:
+        draft = _draft(mail)
+        _must_be(mail, MailState.WAITING)
+        if mail.mailbox.mode != Mailbox.Mode.SENDS:
+            raise Refusal("This mailbox is in shadow mode: nothing leaves from it.")
+        pack = configured().rule_pack()
+        left = left_to_do(draft, pack, ticked)
+        if not left.nothing:
+            raise Refusal(what_is_left(left))
+        _may_approve(draft, person)
+        spans = evidence.spans_of(draft, pack, timezone.now())
+        digest = content_hash(mail, draft, spans)
+        Approval.objects.create(
+            draft=draft, person=person, at=timezone.now(), content_hash=digest, ticks=sorted(set(ticked))
+        )
+        if draft.approvals.filter(voided_at__isnull=True).count() < draft.people:
+            events.record("first approval", f"mail:{mail.pk}", actor=actor(person), content_hash=digest)
+            return None
+        reply = put_in_outbox(mail, draft, digest)
+        events.move(
+            mail,
+            MailState.APPROVED,
+            actor=actor(person),
+            action="reply approved",
+            content_hash=digest,
+            ticks=sorted(set(ticked)),
+            version=draft.version,
+        )
+        return reply
+
+
+def _may_approve(draft: Draft, person: Person) -> None:
+    standing = draft.approvals.filter(voided_at__isnull=True)
+    if standing.filter(person=person).exists():
+        raise Refusal("You have approved this draft already. A second person must approve it too.")
+    if draft.people > 1 and standing.exists() and draft.editor_id == person.pk:
+        raise Refusal("You edited this draft last, so somebody else must be its second approver.")
+
+
+def what_is_left(left: LeftToDo) -> str:
+    parts = []
+    if left.unsupported:
+        parts.append(f"{len(left.unsupported)} statement{'s' * (len(left.unsupported) > 1)} without a source")
+    if left.stale:
+        parts.append(f"{len(left.stale)} value{'s' * (len(left.stale) > 1)} to read again")
+    if left.ticks:
+        parts.append(f"{len(left.ticks)} check{'s' * (len(left.ticks) > 1)}")
+    return "Left to do: " + ", ".join(parts) + "."
+
+
+def put_in_outbox(mail: Mail, draft: Draft, digest: str) -> Outgoing:
+    """Fix the whole MIME and its Message-ID; it may be taken back until it is due."""
+    message = intake.message_of(mail)
+    now = timezone.now()
+    domain = mail.mailbox.address.partition("@")[2]
+    message_id = outgoing.message_id(digest, f"{mail.case.number}/{mail.pk}", domain)
+    recipients = recipients_of(draft)
+    raw = outgoing.mime(
+        sender=mail.mailbox.address,
+        sender_name=configured().name,
+        recipients=recipients,
+        subject=draft.subject,
+        body=draft.body,
+        language=draft.language,
+        message_id=message_id,
+        thread=outgoing.thread_headers(message.message_id, message.references),
+        date=now,
+    )
+    envelope = {"sender": mail.mailbox.address, "recipients": [*recipients.to, *recipients.cc]}
+    reply, _ = Outgoing.objects.update_or_create(
+        mail=mail,
+        defaults={
+            "message_id": message_id,
+            "content_hash": digest,
+            "raw": raw,
+            "envelope": envelope,
+            "due_at": now + timedelta(seconds=settings.UNDO_S),
+            "lease_until": None,
+            "attempts": 0,
+            "fault": "",
+        },
+    )
+    return reply
+
+
+def take_back(mail_id: int, person: Person) -> None:
+    """Undo an approval before the reply is due. Afterwards it is too late, and that is said."""
+    with acting_on(mail_id) as mail:
+        if mail.state != MailState.APPROVED:
+            raise Refusal("The reply has already left, so it cannot be taken back.")
+        Outgoing.objects.filter(mail=mail).delete()
+        void_approvals(_draft(mail), "taken back")
+        events.move(mail, MailState.WAITING, actor=actor(person), action="approval taken back")
+
+
+def reject(mail_id: int, person: Person, version: int, reasons: Collection[str], words: str = "") -> None:
+    """Set the draft aside with a reason; the case stays open and is the person's to answer."""
+    chosen = [reason for reason in REJECT_REASONS if reason in reasons]
+    if not chosen and not words.strip():
+        raise Refusal("Say what was wrong with the draft: choose a reason or write one.")
+    with acting_on(mail_id, version) as mail:
+        _must_be(mail, MailState.WAITING)
+        void_approvals(_draft(mail), "rejected")
+        mail.assignee = mail.assignee or person
+        events.move(
+            mail,
+            MailState.REJECTED,
+            actor=actor(person),
+            action="draft rejected",
+            reason="; ".join(chosen),
+            words=bool(words),
+        )
+
+
+def reassign(mail_id: int, person: Person, to: Person | None) -> None:
+    """Give the mail to a colleague of the same mailbox, or back to all."""
+    with acting_on(mail_id) as mail:
+        if to is not None and not mail.mailbox.people.filter(pk=to.pk).exists():
+            raise Refusal("That colleague does not work with this mailbox.")
+        mail.assignee = to
+        events.record(
+            "reassigned", f"mail:{mail.pk}", actor=actor(person), reason=f"to {to.get_username() if to else 'nobody'}"
+        )
+
+
+def correct(mail_id: int, person: Person, intent: str, language: str) -> None:
+    """Teach the right intent or language; the mail goes through look-ups and drafting again."""
+    pack = configured().rule_pack()
+    if intent not in pack.intents or language not in LANGUAGES:
+        raise Refusal("Choose an intent and a language from the lists.")
+    with acting_on(mail_id) as mail:
+        _must_be(mail, MailState.WAITING, MailState.NEEDS_ATTENTION, MailState.REJECTED)
+        if mail.understanding is None:
+            raise Refusal("This mail could not be read by the machine, so there is nothing to correct.")
+        for field, before, after in (("intent", mail.intent, intent), ("language", mail.language, language)):
+            if before != after:
+                Correction.objects.create(
+                    mail=mail, field=field, before=before, after=after, person=person, at=timezone.now()
+                )
+        understood = understanding_of(mail)
+        corrected = replace(
+            understood,
+            intent=intent,
+            abstained=False,
+            language=replace(understood.language, code=language, confidence=1.0),
+        )
+        mail.understanding = UNDERSTANDING.dump_python(corrected, mode="json")
+        mail.intent, mail.language, mail.abstained, mail.attempts = intent, language, False, 0
+        draft = Draft.objects.filter(mail=mail).first()
+        if draft:
+            void_approvals(draft, "the intent or language was corrected")
+        events.move(mail, MailState.UNDERSTOOD, actor=actor(person), action="corrected", reason=f"{intent}, {language}")
+        transaction.on_commit(lambda: _triage_later(mail_id))
+
+
+def _triage_later(mail_id: int) -> None:
+    from worker.tasks import triage_mail
+
+    triage_mail.delay(mail_id)
+
+
+def close(mail_id: int, person: Person, reason: str) -> None:
+    """End a mail without a reply, with a reason and a name."""
+    if reason not in CLOSE_REASONS:
+        raise Refusal("Choose why no reply is due.")
+    with acting_on(mail_id) as mail:
+        _must_be(mail, MailState.WAITING, MailState.NEEDS_ATTENTION, MailState.REJECTED, MailState.RESTRICTED)
+        draft = Draft.objects.filter(mail=mail).first()
+        if draft:
+            void_approvals(draft, "closed without a reply")
+        events.move(mail, MailState.NO_REPLY, actor=actor(person), action="closed without a reply", reason=reason)
+
+
+def _must_be(mail: Mail, *states: MailState) -> None:
+    if mail.state not in states:
+        raise Refusal(f"This mail is {mail.state.replace('_', ' ')} now, so that cannot be done.")
+
+
+def claims(spans: tuple[Span, ...]) -> tuple[Span, ...]:
+    """The spans that a reader meets as statements: whole sentences, and values outside them."""
+    return tuple(span for span in spans if span.kind is Kind.STATEMENT)

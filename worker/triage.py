@@ -1,0 +1,210 @@
+"""The way of one mail from read to waiting. `triage` reads like a recipe; each step is a call of its own.
+
+The row lock is the claim: a task that comes twice finds the row taken or the state moved on, and does nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+from django.db import transaction
+from django.utils import timezone
+from pydantic import TypeAdapter
+
+from connectors.errors import ConnectorError
+from rules.drafting import Gathered, reply_to
+from rules.lifecycle import MailState
+from rules.pack import RulePack
+from rules.values import Message, Reply, ReplyKind, Understanding
+from worker import events, evidence, intake
+from worker.lookup import Asked, gather, registers_of
+from worker.models import Draft, Mail
+from worker.municipality import Municipality, configured
+from worker.understanding import understand
+
+log = logging.getLogger(__name__)
+
+ACTOR = "process:worker"
+UNDERSTANDING = TypeAdapter(Understanding)
+"""Writes an Understanding to JSON and reads it back."""
+TRIAGED = (MailState.RECEIVED, MailState.READ, MailState.UNDERSTOOD)
+MOST_ATTEMPTS = 6
+"""Tries to reach a register before a person is asked: with the waits below about an hour."""
+
+
+def triage(mail_id: int) -> MailState | None:
+    """Bring one mail as far as the machine may. None when it is in other hands or already further."""
+    try:
+        with transaction.atomic():
+            mail = claim(mail_id)
+            if mail is None:
+                return None
+            _recipe(mail, configured())
+            mail.save()
+            return MailState(mail.state)
+    except Exception as error:  # the task's edge: one bad mail never stops the next
+        log.exception("triage failed", extra={"mail": mail_id})
+        return set_aside(mail_id, f"The mail could not be processed ({type(error).__name__}). It was kept whole.")
+
+
+def claim(mail_id: int) -> Mail | None:
+    rows = Mail.objects.select_for_update(skip_locked=True, of=("self",)).select_related("case", "mailbox")
+    return rows.filter(pk=mail_id, state__in=TRIAGED).first()
+
+
+def set_aside(mail_id: int, sentence: str) -> MailState | None:
+    with transaction.atomic():
+        mail = claim(mail_id)
+        if mail is None:
+            return None
+        hand_to_person(mail, sentence)
+        mail.save()
+        return MailState(mail.state)
+
+
+def _recipe(mail: Mail, municipality: Municipality) -> None:
+    pack = municipality.rule_pack()
+    if mail.state == MailState.RECEIVED:
+        intake.remember(mail, intake.read(mail.mailbox, mail.raw))
+    message = intake.message_of(mail)
+    if mail.state == MailState.READ:
+        if message.needs_nobody:
+            no_reply(mail, message)
+            return
+        remember_understanding(mail, understand(message, pack))
+    understanding = understanding_of(mail)
+    try:
+        with transaction.atomic():
+            gathered, asked = gather(pack, registers_of(municipality), message, understanding)
+    except ConnectorError as error:
+        try_later(mail, error)
+        return
+    finish(mail, pack, message, understanding, gathered, asked)
+
+
+def no_reply(mail: Mail, message: Message) -> None:
+    reason = f"{message.kind.value}: {message.reply_blocked_by}"
+    events.move(mail, MailState.NO_REPLY, actor=ACTOR, action="no reply due", reason=reason)
+
+
+def remember_understanding(mail: Mail, understanding: Understanding) -> None:
+    mail.understanding = UNDERSTANDING.dump_python(understanding, mode="json")
+    mail.language = understanding.language.code
+    mail.intent = understanding.intent
+    mail.confidence = understanding.confidence
+    mail.abstained = understanding.abstained
+    mail.reasons = list(understanding.reasons)
+    model = understanding.model
+    events.move(
+        mail,
+        MailState.UNDERSTOOD,
+        actor=f"model:{model.name}@{model.version}",
+        action="mail understood",
+        language=mail.language,
+        intent=mail.intent,
+        confidence=round(understanding.confidence, 4),
+        abstained=mail.abstained,
+        reasons=mail.reasons,
+        rules_fired=list(understanding.rules_fired),
+        national_ids=len(understanding.national_ids),
+        model_sha256=model.sha256,
+    )
+
+
+def understanding_of(mail: Mail) -> Understanding:
+    return UNDERSTANDING.validate_python(mail.understanding)
+
+
+def try_later(mail: Mail, error: ConnectorError) -> None:
+    """A register is down: the mail keeps its place and is tried again, at last by a person."""
+    mail.attempts += 1
+    if mail.attempts >= MOST_ATTEMPTS:
+        hand_to_person(mail, f"A register could not be read: {error.sentence}")
+        return
+    mail.fault = error.sentence[:500]
+    mail.next_try_at = timezone.now() + timedelta(seconds=error.retry_after_s or 15 * 2**mail.attempts)
+    events.record("register unavailable", f"mail:{mail.pk}", actor=ACTOR, reason=error.sentence)
+
+
+def finish(
+    mail: Mail,
+    pack: RulePack,
+    message: Message,
+    understanding: Understanding,
+    gathered: Gathered,
+    asked: tuple[Asked, ...],
+) -> None:
+    reply = reply_to(pack, message, understanding, gathered, timezone.now())
+    evidence.keep(mail, pack, gathered, asked, reply)
+    mail.queue, mail.fault, mail.next_try_at = reply.approval.queue, "", None
+    if gathered.protected_identity and "protected_identity" not in mail.reasons:
+        mail.reasons = [*mail.reasons, "protected_identity"]
+    if reply.kind is ReplyKind.DRAFT:
+        put_before_a_person(mail, pack, gathered, reply)
+    elif reply.approval.queue == "restricted":
+        events.move(mail, MailState.RESTRICTED, actor=ACTOR, action="restricted", reason=reply.why[0])
+    else:
+        hand_to_person(mail, reply.why[0])
+
+
+def put_before_a_person(mail: Mail, pack: RulePack, gathered: Gathered, reply: Reply) -> None:
+    events.move(
+        mail,
+        MailState.GATHERED,
+        actor=ACTOR,
+        action="facts gathered",
+        look_ups=[[one.register, one.keyed_on, one.found] for one in gathered.look_ups],
+        withheld=[[one.register, one.field, one.field_class.value] for one in gathered.withheld],
+    )
+    keep_draft(mail, pack, reply)
+    supported = sum(span.verdict.may_leave for span in reply.spans)
+    events.move(
+        mail,
+        MailState.DRAFTED,
+        actor=ACTOR,
+        action="reply drafted",
+        pack=pack_name(pack),
+        spans=len(reply.spans),
+        supported=supported,
+    )
+    events.move(
+        mail,
+        MailState.WAITING,
+        actor=ACTOR,
+        action="waits for review",
+        queue=mail.queue,
+        people=reply.approval.people,
+        ticks=list(reply.approval.ticks),
+    )
+
+
+def keep_draft(mail: Mail, pack: RulePack, reply: Reply) -> None:
+    now = timezone.now()
+    content = {
+        "language": reply.language,
+        "subject": reply.subject,
+        "body": reply.body,
+        "first_body": reply.body,
+        "recipients": {"to": list(reply.recipients.to), "cc": list(reply.recipients.cc)},
+        "why": list(reply.why),
+        "people": reply.approval.people,
+        "ticks": list(reply.approval.ticks),
+        "owned": [],
+        "pack": pack_name(pack),
+        "editor": None,
+        "made_at": now,
+        "changed_at": now,
+    }
+    before = Draft.objects.filter(mail=mail).values_list("version", flat=True).first()
+    Draft.objects.update_or_create(mail=mail, defaults={**content, "version": (before or 0) + 1})
+
+
+def pack_name(pack: RulePack) -> str:
+    return f"{pack.name}@{pack.version}:{pack.sha256[:16]}"
+
+
+def hand_to_person(mail: Mail, sentence: str) -> None:
+    mail.fault = sentence[:500]
+    mail.queue = mail.queue or "reviewers"
+    events.move(mail, MailState.NEEDS_ATTENTION, actor=ACTOR, action="needs attention", reason=sentence)

@@ -6,6 +6,7 @@ has the last word.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -96,7 +97,7 @@ def reply_to(
     if ruling.reply is not ReplyKind.DRAFT:
         return Reply(ruling.reply, ruling.why, understanding.language.code, approval=ruling.approval)
     language = understanding.language.code
-    body = compose(pack, language, understanding.intent, message, gathered)
+    body = compose(pack, language, understanding.intent, reasons, message, gathered)
     held = evidence(pack, language, gathered.records, (p for a in gathered.articles for p in a.passages))
     spans = ground(body, language, held, now)
     ruling = decide(pack, situation(message, understanding, reasons, spans))
@@ -124,9 +125,12 @@ def reply_subject(subject: str) -> str:
     return f"Re: {subject}"[:200].strip()
 
 
-def compose(pack: RulePack, language: str, intent: str, message: Message, gathered: Gathered) -> str:
+def compose(
+    pack: RulePack, language: str, intent: str, reasons: Sequence[str], message: Message, gathered: Gathered
+) -> str:
     """The body: greeting, what every mail opens with, the intent's reply, what every mail closes with, signature."""
-    writer = _Writer(pack, language, gathered, best(gathered.articles, f"{message.subject}\n{message.reply_text}"))
+    article = best(gathered.articles, f"{message.subject}\n{message.reply_text}")
+    writer = _Writer(pack, language, reasons, gathered, article)
     frame, plan = pack.plans["every_mail"], pack.plan_for(intent)
     phrases = pack.phrases[language]
     paragraphs = [
@@ -141,9 +145,12 @@ def compose(pack: RulePack, language: str, intent: str, message: Message, gather
 class _Writer:
     """Writes sentence by sentence and remembers what was said, since some are said only when others were not."""
 
-    def __init__(self, pack: RulePack, language: str, gathered: Gathered, article: Article | None) -> None:
+    def __init__(
+        self, pack: RulePack, language: str, reasons: Sequence[str], gathered: Gathered, article: Article | None
+    ) -> None:
         self.phrases: Mapping[str, str] = pack.phrases[language]
         self.language = language
+        self.reasons = frozenset(reasons)
         self.gathered = gathered
         self.article = article
         self.said: set[str] = set()
@@ -157,6 +164,8 @@ class _Writer:
                 yield " ".join(written)
 
     def sentence(self, sentence: Sentence) -> list[str]:
+        if self.reasons.intersection(sentence.unless_reasons):
+            return []
         if sentence.article:
             return [self.article.answer.text] if self.article else []
         if sentence.otherwise and self.answered:
@@ -185,7 +194,7 @@ class _Writer:
         for record in self.records(sentence.record):
             values = {fact.label: write(fact.kind, fact.value, self.language) for fact in record.told.values()}
             if slots(phrase) <= values.keys() and _fits(record, sentence.where):
-                yield phrase.format(**values)
+                yield _one_full_stop(phrase.format(**values))
 
     def records(self, register: str) -> Iterator[RecordFacts]:
         """The records of a register; of articles only the one that answers."""
@@ -193,6 +202,11 @@ class _Writer:
             chosen = register != ARTICLES or (self.article is not None and record.key == self.article.id)
             if record.register == register and chosen:
                 yield record
+
+
+def _one_full_stop(text: str) -> str:
+    """An abbreviation at the end of a sentence takes no second stop: Danish "4.386 kr." """
+    return re.sub(r"\.\.(?=\s|$)", ".", text)
 
 
 def _fits(record: RecordFacts, where: Mapping[str, str]) -> bool:

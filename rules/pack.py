@@ -109,6 +109,7 @@ class Sentence(_Part):
     record: str | None = None
     where: dict[str, str] = {}
     unless_told: str | None = None
+    unless_reasons: list[str] = []
     otherwise: bool = False
     otherwise_said: str | list[str] = []
 
@@ -281,6 +282,7 @@ def _unknown_names(pack: RulePack) -> Iterable[str]:
         for sentence in (
             s for part in (plan.opening, plan.reply, plan.closing) for paragraph in part for s in paragraph
         ):
+            yield from (f"plans → {intent}: no reason `{r}`" for r in sentence.unless_reasons if r not in REASONS)
             for register in filter(None, (sentence.record, sentence.unless_told)):
                 if register not in known:
                     yield f"plans → {intent}: no register `{register}` in registers.yaml"

@@ -258,15 +258,27 @@ def date(headers: Headers, defects: list[str]) -> datetime | None:
     if not headers.has("date"):
         defects.append("The mail has no date.")
         return None
+    sent_at = _moment(headers.first("date"))
+    if sent_at is None:
+        defects.append("The date could not be read.")
+    return sent_at
+
+
+def received_at(headers: Headers) -> datetime | None:
+    """When our own server took the mail: the time of the topmost Received, which the last server on the way writes
+    (RFC 5321 4.4). The sender's Date says nothing of it."""
+    return _moment(headers.first("received").rpartition(";")[2])
+
+
+def _moment(written: str) -> datetime | None:
     try:
-        sent_at = parsedate_to_datetime(headers.first("date")[:200])
-        # RFC 5322 3.3: "-0000" is a time in UTC from a sender who does not tell the own zone.
-        if sent_at.year >= 1970:
-            return sent_at if sent_at.tzinfo else sent_at.replace(tzinfo=UTC)
+        moment = parsedate_to_datetime(written.strip()[:200])
     except (*_PARSE_ERRORS, OverflowError):
-        pass
-    defects.append("The date could not be read.")
-    return None
+        return None
+    if moment.year < 1970:
+        return None
+    # RFC 5322 3.3: "-0000" is a time in UTC from a sender who does not tell the own zone.
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from itertools import groupby
 from typing import Any
 
 from rules import decoding, loops, sender
-from rules.headers import Headers, addresses, date, decoded_words, message_ids
+from rules.headers import Headers, addresses, date, decoded_words, message_ids, received_at
 from rules.html_text import Readable, read_html
 from rules.parts import Part, Tree, read_tree
 from rules.quoting import reply_text
@@ -88,6 +88,7 @@ def _read(raw: bytes, authserv_ids: Sequence[str], own_addresses: Collection[str
         in_reply_to=next(iter(message_ids(headers, "in-reply-to")), None),
         references=message_ids(headers, "references"),
         date=date(headers, defects),
+        received_at=received_at(headers),
         sender_address=from_address,
         reply_to=reply_to,
         to=addresses(headers, "to", defects),
@@ -137,6 +138,7 @@ def _unreadable(raw: bytes, what_failed: str) -> Message:
         in_reply_to=None,
         references=(),
         date=None,
+        received_at=None,
         sender_address=_NOBODY,
         reply_to=(),
         to=(),

@@ -116,6 +116,8 @@ class Message:
     in_reply_to: str | None
     references: tuple[str, ...]
     date: datetime | None
+    received_at: datetime | None
+    """When our own mail server took it, by its topmost Received; None when it does not say."""
     sender_address: Mailbox
     reply_to: tuple[Mailbox, ...]
     to: tuple[Mailbox, ...]
@@ -140,7 +142,7 @@ class Message:
 
     @property
     def needs_nobody(self) -> bool:
-        """Automatic mail may end without a person. A mail without a sender cannot be answered, yet somebody wrote it."""
+        """Automatic mail may end without a person. One without a sender cannot be answered, yet somebody wrote it."""
         return not self.reply_allowed and self.reply_blocked_by != "no_sender"
 
 

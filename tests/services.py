@@ -34,7 +34,7 @@ def _start() -> None:
     os.environ |= {
         "KOMMUNPOST_SECRET_KEY": "only for tests, 50 characters long or a little more",
         "KOMMUNPOST_STORAGE_KEYS": new_key(),
-        "KOMMUNPOST_MUNICIPALITY": str(ROOT / "tests" / "municipality.yaml"),
+        "KOMMUNPOST_MUNICIPALITY": str(ROOT / "tests" / "solvik" / "municipality.yaml"),
         "KOMMUNPOST_DATA": str(data),
         "KOMMUNPOST_BEHIND_TLS": "no",
         "KOMMUNPOST_LOG_LEVEL": "WARNING",

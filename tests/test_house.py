@@ -37,9 +37,23 @@ def test_every_command_of_the_contract_has_help_with_an_example() -> None:
 
     from worker.cli import main
 
-    commands = (
-        ["demo", "parse", "triage", "ingest", "draft", "ground", "train", "evaluate", "bench", "doctor", "worker", "web", "beat", "migrate", "createuser"]
-    )
+    commands = [
+        "demo",
+        "parse",
+        "triage",
+        "ingest",
+        "draft",
+        "ground",
+        "train",
+        "evaluate",
+        "bench",
+        "doctor",
+        "worker",
+        "web",
+        "beat",
+        "migrate",
+        "createuser",
+    ]
     groups = [("rules", "check"), ("rules", "test"), ("connectors", "check"), ("audit", "verify")]
     for words in [*((name,) for name in commands), *groups]:
         shown = CliRunner().invoke(main, [*words, "--help"])

@@ -69,6 +69,9 @@ def prepare(data: Path) -> None:
         ) from None
     if not os.access(data, os.W_OK):
         raise EmbeddedError(f"The data folder {data} cannot be written to. Choose one with --data.")
+    if os.geteuid() == 0:
+        # The folder is ours: the servers' account may pass through it. Folders above it are left as they are.
+        data.chmod(data.stat().st_mode | 0o011)
     if os.geteuid() == 0 and not reachable(data):
         raise EmbeddedError(
             f"As root the database runs under the account `nobody`, which cannot reach {data}. "
@@ -77,8 +80,12 @@ def prepare(data: Path) -> None:
 
 
 def reachable(path: Path) -> bool:
-    """Every folder down to `path` may be entered by any account."""
-    return all(not p.exists() or p.stat().st_mode & 0o001 for p in (path.resolve(), *path.resolve().parents))
+    """Every folder down to `path` may be entered by the servers' account."""
+    return all(not p.exists() or _may_enter(p.stat()) for p in (path.resolve(), *path.resolve().parents))
+
+
+def _may_enter(folder: os.stat_result) -> bool:
+    return bool(folder.st_mode & (0o100 if folder.st_uid == NOBODY else 0o001))
 
 
 @contextmanager

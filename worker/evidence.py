@@ -18,21 +18,16 @@ from worker.models import Draft, Fact, LookUp, Mail, Passage
 
 def keep(mail: Mail, pack: RulePack, gathered: Gathered, asked: Iterable[Asked], reply: Reply) -> None:
     """Replace the mail's snapshots by what was just read. Facts held back are kept too: sealed, and marked so."""
-    mail.look_ups.all().delete()
-    mail.passages.all().delete()
-    rows: dict[tuple[str, str], LookUp] = {}
-    for one in asked:
-        row = LookUp.objects.create(
-            mail=mail,
-            register=one.ask.register,
-            keyed_on=one.ask.keyed_on,
-            value=one.ask.value,
-            language=one.ask.language,
-            next_by=one.ask.next_by,
-            found=bool(one.answer.records),
-            read_at=one.answer.read_at,
-        )
-        rows |= {(one.ask.register, record.key): row for record in one.answer.records}
+    if mail.look_ups.exists():
+        mail.look_ups.all().delete()
+        mail.passages.all().delete()
+    asked = tuple(asked)
+    look_ups = LookUp.objects.bulk_create(look_up_row(mail, one) for one in asked)
+    rows = {
+        (one.ask.register, record.key): row
+        for one, row in zip(asked, look_ups, strict=True)
+        for record in one.answer.records
+    }
     facts = [row for record in gathered.records for row in fact_rows(mail, rows[record.register, record.key], record)]
     Fact.objects.bulk_create({row.fact_id: row for row in facts}.values())
     cited = {span.source for span in reply.spans}
@@ -43,6 +38,19 @@ def keep(mail: Mail, pack: RulePack, gathered: Gathered, asked: Iterable[Asked],
             for passage in article.passages
         ],
         ignore_conflicts=True,
+    )
+
+
+def look_up_row(mail: Mail, one: Asked) -> LookUp:
+    return LookUp(
+        mail=mail,
+        register=one.ask.register,
+        keyed_on=one.ask.keyed_on,
+        value=one.ask.value,
+        language=one.ask.language,
+        next_by=one.ask.next_by,
+        found=bool(one.answer.records),
+        read_at=one.answer.read_at,
     )
 
 

@@ -91,6 +91,7 @@ def store(mailbox: Mailbox, arrived: Fetched) -> Mail | None:
     """One mail and the new cursor in one transaction. None when the mail is here already or is our own copy."""
     now = timezone.now()
     message = read(mailbox, arrived.raw)
+    received_at = min(arrived.received_at or message.received_at or now, now)
     with transaction.atomic():
         _move_cursor(mailbox, arrived.cursor)
         if _is_ours(message) or _known(mailbox, arrived, message):
@@ -99,14 +100,14 @@ def store(mailbox: Mailbox, arrived: Fetched) -> Mail | None:
             with transaction.atomic():
                 mail = Mail.objects.create(
                     mailbox=mailbox,
-                    case=case_for(mailbox, message, arrived.received_at or now),
+                    case=case_for(mailbox, message, received_at),
                     remote_id=arrived.remote_id[:500],
                     message_id=(message.message_id or "")[:998],
                     fingerprint=fingerprint(message),
                     sha256=message.sha256,
                     size=len(arrived.raw),
                     raw=arrived.raw,
-                    received_at=arrived.received_at or now,
+                    received_at=received_at,
                     taken_in_at=now,
                     state=MailState.RECEIVED,
                     state_since=now,

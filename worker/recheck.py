@@ -11,7 +11,7 @@ from rules.pack import ARTICLES, RulePack
 from rules.values import Kind
 from worker.intake import message_of
 from worker.lookup import Asked, gathered_from, registers_of
-from worker.models import Fact, LookUp, Mail
+from worker.models import Fact, LookUp, Mail, Passage
 from worker.municipality import configured
 
 
@@ -38,14 +38,20 @@ def facts_changed(mail: Mail, pack: RulePack) -> list[str]:
 
 
 def articles_changed(mail: Mail, pack: RulePack) -> list[str]:
-    """Titles of cited articles that have another text now, or none."""
-    cited = list(mail.passages.filter(cited=True))
-    if not cited:
+    """Titles of cited articles that have another text now, or none. Paragraphs that had grown too old for a draft and
+    read the same count as read now."""
+    passages = list(mail.passages.all())
+    cited = [passage for passage in passages if passage.cited]
+    if not passages:
         return []
     asked = [_ask_again(look_up) for look_up in mail.look_ups.filter(register=ARTICLES)]
     fresh = gathered_from(pack, message_of(mail), asked)
     texts = {passage.id: passage.text for article in fresh.articles for passage in article.passages}
-    return [passage.title for passage in cited if texts.get(passage.passage_id) != passage.text]
+    now = timezone.now()
+    too_old = now - timedelta(seconds=pack.max_age_for(Kind.STATEMENT).draft_s)
+    same = [passage.pk for passage in passages if texts.get(passage.passage_id) == passage.text]
+    Passage.objects.filter(pk__in=same, read_at__lt=too_old).update(read_at=now)
+    return [passage.title for passage in cited if passage.pk not in same]
 
 
 def _too_old(fact: Fact, pack: RulePack, now: datetime) -> bool:

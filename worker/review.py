@@ -159,10 +159,21 @@ def own(mail_id: int, person: Person, version: int, sentence: str, reason: str) 
         _must_be(mail, MailState.WAITING)
         if sentence not in draft.body:
             raise Changed
+        if _holds_back(draft, sentence):
+            raise Refusal(
+                "This sentence tells something that the disclosure gate holds back. Cut it; nobody can own it."
+            )
         draft.owned = [*draft.owned, {"text": sentence, "person": person.get_username(), "reason": reason.strip()}]
         changed(draft, person)
         events.record("responsibility taken", f"mail:{mail.pk}", actor=actor(person), version=draft.version)
         return draft
+
+
+def _holds_back(draft: Draft, sentence: str) -> bool:
+    start = draft.body.index(sentence)
+    spans = evidence.spans_of(draft, configured().rule_pack(), timezone.now())
+    inside = (span for span in spans if span.start < start + len(sentence) and span.end > start)
+    return any(span.verdict is Verdict.WITHHELD for span in inside)
 
 
 def cut(mail_id: int, person: Person, version: int, sentence: str) -> Draft:
@@ -334,11 +345,36 @@ def take_back(mail_id: int, person: Person) -> None:
         events.move(mail, MailState.WAITING, actor=actor(person), action="approval taken back")
 
 
-def reject(mail_id: int, person: Person, version: int, reasons: Collection[str], words: str = "") -> None:
+def put_back(mail_id: int, person: Person) -> None:
+    """After a reply could not be sent, or nobody knows whether it was: review it again. The person decides, by name."""
+    with acting_on(mail_id) as mail:
+        _must_be_unsent(mail)
+        Outgoing.objects.filter(mail=mail).delete()
+        void_approvals(_draft(mail), "not sent")
+        mail.fault = ""
+        events.move(mail, MailState.WAITING, actor=actor(person), action="put back for review")
+
+
+def mark_sent(mail_id: int, person: Person) -> None:
+    """After an unclear sending: the person found the reply with the resident or in Sent, and says so by name."""
+    with acting_on(mail_id) as mail:
+        _must_be_unsent(mail)
+        Outgoing.objects.filter(mail=mail).update(sent_at=timezone.now(), filed_at=timezone.now(), fault="")
+        mail.fault = ""
+        events.move(mail, MailState.SENT, actor=actor(person), action="marked as sent")
+
+
+def _must_be_unsent(mail: Mail) -> None:
+    _must_be(mail, MailState.NEEDS_ATTENTION)
+    if not Outgoing.objects.filter(mail=mail, sent_at__isnull=True).exists():
+        raise Refusal("No reply to this mail was on its way.")
+
+
+def reject(mail_id: int, person: Person, version: int, reasons: Collection[str]) -> None:
     """Set the draft aside with a reason; the case stays open and is the person's to answer."""
     chosen = [reason for reason in REJECT_REASONS if reason in reasons]
-    if not chosen and not words.strip():
-        raise Refusal("Say what was wrong with the draft: choose a reason or write one.")
+    if not chosen:
+        raise Refusal("Say what was wrong with the draft: choose at least one reason.")
     with acting_on(mail_id, version) as mail:
         _must_be(mail, MailState.WAITING)
         void_approvals(_draft(mail), "rejected")
@@ -349,7 +385,6 @@ def reject(mail_id: int, person: Person, version: int, reasons: Collection[str],
             actor=actor(person),
             action="draft rejected",
             reason="; ".join(chosen),
-            words=bool(words),
         )
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from rules.national_ids import find
-
 from rules.masking import masked
+from rules.national_ids import find
 from worker.intake import message_of
 from worker.models import Correction
 

@@ -180,24 +180,19 @@ def put_before_a_person(mail: Mail, pack: RulePack, gathered: Gathered, reply: R
 
 
 def keep_draft(mail: Mail, pack: RulePack, reply: Reply) -> None:
+    """A first draft, or the next version of the one there is."""
     now = timezone.now()
-    content = {
-        "language": reply.language,
-        "subject": reply.subject,
-        "body": reply.body,
-        "first_body": reply.body,
-        "recipients": {"to": list(reply.recipients.to), "cc": list(reply.recipients.cc)},
-        "why": list(reply.why),
-        "people": reply.approval.people,
-        "ticks": list(reply.approval.ticks),
-        "owned": [],
-        "pack": pack_name(pack),
-        "editor": None,
-        "made_at": now,
-        "changed_at": now,
-    }
-    before = Draft.objects.filter(mail=mail).values_list("version", flat=True).first()
-    Draft.objects.update_or_create(mail=mail, defaults={**content, "version": (before or 0) + 1})
+    draft = Draft.objects.filter(mail=mail).first() or Draft(mail=mail, version=0)
+    draft.version += 1
+    draft.language, draft.subject = reply.language, reply.subject
+    draft.body = draft.first_body = reply.body
+    draft.recipients = {"to": list(reply.recipients.to), "cc": list(reply.recipients.cc)}
+    draft.why = list(reply.why)
+    draft.people, draft.ticks = reply.approval.people, list(reply.approval.ticks)
+    draft.owned, draft.editor = [], None
+    draft.pack = pack_name(pack)
+    draft.made_at = draft.changed_at = now
+    draft.save()
 
 
 def pack_name(pack: RulePack) -> str:

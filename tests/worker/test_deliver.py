@@ -221,3 +221,29 @@ def test_a_register_that_is_down_at_sending_makes_the_reply_wait(
     assert deliver.deliver(approved.pk) == "approved"
     assert not smtp.accepted
     assert Outgoing.objects.get(mail=approved).due_at > timezone.now()
+
+
+def test_after_a_refusal_a_person_sends_it_through_review_again(approved: Mail, smtp: SmtpServer, alice: User) -> None:
+    smtp.misbehaviour = Misbehaviour.REFUSE_DATA
+    deliver.deliver(approved.pk)
+    review.put_back(approved.pk, alice)
+    assert state_of(approved) == "waiting"
+    smtp.misbehaviour = Misbehaviour.NONE
+    review.approve(approved.pk, alice, approved.draft.version, approved.draft.ticks)
+    make_due(approved)
+    assert deliver.deliver(approved.pk) == "sent"
+    assert len(delivered_to_resident(smtp)) == 1
+
+
+def test_a_person_who_found_the_reply_says_so_by_name(approved: Mail, smtp: SmtpServer, alice: User) -> None:
+    smtp.misbehaviour = Misbehaviour.REFUSE_DATA
+    deliver.deliver(approved.pk)
+    review.mark_sent(approved.pk, alice)
+    assert state_of(approved) == "sent"
+    assert Event.objects.filter(action="marked as sent", actor="person:alice").exists()
+    assert deliver.due(timezone.now()) == []
+
+
+def test_a_mail_that_had_no_reply_on_its_way_cannot_be_marked_as_sent(waiting: Mail, alice: User) -> None:
+    with pytest.raises(review.Refusal):
+        review.mark_sent(waiting.pk, alice)

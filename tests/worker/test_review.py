@@ -106,6 +106,14 @@ def test_taking_responsibility_needs_a_reason_and_is_kept_with_the_name(waiting:
     assert approve(waiting, alice) is not None
 
 
+def test_nobody_can_own_what_the_gate_holds_back(waiting: Mail, alice: User) -> None:
+    sentence = "Vi svarar på majlis.ekvall@mail.example."
+    review.edit(waiting.pk, alice, waiting.draft.version, waiting.draft.body + "\n\n" + sentence)
+    waiting.draft.refresh_from_db()
+    with pytest.raises(Refusal, match="holds back"):
+        review.own(waiting.pk, alice, waiting.draft.version, sentence, "It is her own address.")
+
+
 def test_an_edit_keeps_what_stood_before_and_who_changed_it(waiting: Mail, alice: User) -> None:
     before = waiting.draft.body
     review.edit(waiting.pk, alice, waiting.draft.version, before.replace("Hej!", "Hej Maj-Lis!"))

@@ -1,0 +1,201 @@
+"""The command line as others script against it: exit codes, one line for what is wrong, no traceback, no database where
+none is needed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.letters import letter
+
+ROOT = Path(__file__).resolve().parent.parent
+TOWN = ROOT / "tests" / "norrvik" / "municipality.yaml"
+WITHOUT_SERVERS = {
+    name: value
+    for name, value in os.environ.items()
+    if name not in ("DATABASE_URL", "REDIS_URL") and not name.startswith("KOMMUNPOST_")
+} | {"KOMMUNPOST_MUNICIPALITY": str(TOWN), "KOMMUNPOST_DATA": "/tmp"}
+
+
+def kommunpost(*words: str, given: str = "", env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "worker.cli", *words]
+    return subprocess.run(
+        command, input=given, capture_output=True, text=True, cwd=ROOT, env=env or WITHOUT_SERVERS, check=False
+    )
+
+
+@pytest.fixture
+def question(tmp_path: Path) -> Path:
+    path = tmp_path / "question.eml"
+    path.write_bytes(letter())
+    return path
+
+
+def test_parse_gives_the_fields_of_the_contract(question: Path) -> None:
+    done = kommunpost("parse", str(question))
+    parsed = json.loads(done.stdout)
+    assert done.returncode == 0
+    assert list(parsed) == [
+        "message_id", "in_reply_to", "references", "date", "from", "reply_to", "to", "cc", "subject", "text",
+        "reply_text", "html_present", "attachments", "language", "auto_submitted", "kind", "reply_allowed",
+        "reply_blocked_by", "sender", "defects", "sha256",
+    ]  # fmt: skip
+    assert parsed["language"]["code"] == "sv"
+
+
+def test_the_verdict_of_a_server_counts_only_when_it_is_named(question: Path) -> None:
+    named = json.loads(kommunpost("parse", "--authserv-id", "mx1.norrvik.example", str(question)).stdout)
+    other = json.loads(kommunpost("parse", "--authserv-id", "mx.other.example", str(question)).stdout)
+    assert (named["sender"]["verified"], other["sender"]["verified"]) == (True, False)
+
+
+def test_triage_answers_line_by_line_in_the_same_order() -> None:
+    mails = [
+        {"id": "a", "from": "A <a@mail.example>", "subject": "Soptunnan", "body": "De har inte tömt min soptunna."},
+        {"id": "b", "from": "B <b@mail.example>", "subject": "", "body": ""},
+        {"id": 3, "from": "C <c@mail.example>", "subject": "Lasku", "body": "Laskun 2026-118342 eräpäivä on outo."},
+    ]
+    done = kommunpost("triage", given="\n".join(json.dumps(mail) for mail in mails) + "\n")
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [answer["id"] for answer in answers] == ["a", "b", 3]
+    assert set(answers[0]) == {
+        "id", "language", "intent", "confidence", "alternatives", "abstained", "secondary", "must_verify", "reasons",
+        "entities", "national_ids", "model", "rules_fired",
+    }  # fmt: skip
+    assert answers[1]["abstained"] is True
+    assert answers[2]["entities"]["invoice_no"] == ["2026-118342"]
+    assert {answer["model"]["sha256"] for answer in answers} != {""}
+
+
+def test_draft_says_what_would_be_answered_and_from_where(question: Path) -> None:
+    done = kommunpost("draft", "--json", str(question))
+    answer = json.loads(done.stdout)
+    assert done.returncode == 0, done.stderr
+    assert set(answer) == {
+        "file", "language", "intent", "must_verify", "reasons", "reply", "why", "subject", "body", "claims", "withheld",
+        "lookups", "approval", "sender", "recipients",
+    }  # fmt: skip
+    assert answer["reply"] == "draft"
+    assert {"register", "key", "field", "value", "read_at"} in [set(claim["source"]) for claim in answer["claims"]]
+    assert all(claim["verdict"] == "supported" for claim in answer["claims"])
+    assert all(answer["body"][c["start"] : c["end"]] == c["text"] for c in answer["claims"])
+
+
+def test_draft_can_be_tried_on_a_folder_of_csv_files(question: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "registers"
+    folder.mkdir()
+    (folder / "invoices.csv").write_text(
+        "invoice_no,amount,due_date,status,email,shoe_size\n"
+        "2026-118342,99.00 SEK,2027-01-15,unpaid,majlis.ekvall@mail.example,38\n",
+        encoding="utf-8",
+    )
+    answer = json.loads(kommunpost("draft", "--registers", str(folder), "--json", str(question)).stdout)
+    assert "15 januari 2027" in answer["body"].replace("\N{NO-BREAK SPACE}", " ")
+    assert {"register": "invoices", "field": "shoe_size", "class": "protected"}.items() <= {
+        key: value for field in answer["withheld"] if field["field"] == "shoe_size" for key, value in field.items()
+    }.items()
+
+
+def test_ground_judges_any_text_against_facts(tmp_path: Path) -> None:
+    facts = tmp_path / "facts.json"
+    facts.write_text(
+        json.dumps(
+            {
+                "language": "sv",
+                "now": "2026-11-21T09:00:00+01:00",
+                "facts": [
+                    {
+                        "id": "f1",
+                        "kind": "date",
+                        "label": "due_date",
+                        "value": "2026-12-15",
+                        "subject": "2026-118342",
+                        "source": "invoices",
+                        "read_at": "2026-11-21T08:00:00+01:00",
+                        "max_age_s": 86400,
+                    }
+                ],
+                "passages": [],
+                "phrases": ["Fakturan förfaller den {due_date}."],
+            }
+        ),
+        encoding="utf-8",
+    )
+    true = json.loads(
+        kommunpost("ground", "--facts", str(facts), given="Fakturan förfaller den 15 december 2026.").stdout
+    )
+    done = kommunpost("ground", "--facts", str(facts), given="Fakturan förfaller den 16 december 2026.")
+    assert true["supported"] is True
+    assert json.loads(done.stdout)["supported"] is False
+    assert done.returncode == 0, "unsupported is a finding, not a failure"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["parse", "/nonexistent.eml"], 2, "does not exist"),
+        (["migrate"], 2, "DATABASE_URL is not set"),
+        (["audit", "verify"], 2, "DATABASE_URL is not set"),
+        (["no-such-command"], 2, "No such command"),
+        (["rules", "check", "/nonexistent"], 2, "no rule pack"),
+        (["connectors", "check", "nowhere"], 2, "there is no mailbox or register nowhere"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_sentence_without_a_traceback(words: list[str], code: int, says: str) -> None:
+    done = kommunpost(*words)
+    assert done.returncode == code, done.stderr
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("line", ["not json", '{"id": 1}', "[]"])
+def test_a_bad_line_is_named_by_its_number(line: str) -> None:
+    done = kommunpost("triage", given='{"id": 1, "body": "Hej"}\n' + line + "\n")
+    assert done.returncode == 2
+    assert "Line 2" in done.stderr
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"language": "xx"}', '{"language": "sv", "now": "yesterday"}'])
+def test_bad_facts_are_named(tmp_path: Path, content: str) -> None:
+    facts = tmp_path / "facts.json"
+    facts.write_text(content, encoding="utf-8")
+    done = kommunpost("ground", "--facts", str(facts), given="Hej")
+    assert done.returncode == 2
+    assert "facts.json" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_database_that_does_not_answer_is_said_so() -> None:
+    env = WITHOUT_SERVERS | {
+        "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
+        "REDIS_URL": "redis://127.0.0.1:1/0",
+        "KOMMUNPOST_SECRET_KEY": "x" * 50,
+        "KOMMUNPOST_STORAGE_KEYS": "x",
+    }
+    done = kommunpost("audit", "verify", env=env)
+    assert done.returncode == 1
+    assert "kommunpost doctor" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_doctor_names_each_missing_setting_with_its_remedy() -> None:
+    done = kommunpost("doctor")
+    assert done.returncode == 1
+    assert "FAIL  setting DATABASE_URL: set DATABASE_URL or DATABASE_URL_FILE" in done.stdout
+
+
+def test_the_shipped_pack_is_in_order_and_passes_its_own_examples() -> None:
+    assert kommunpost("rules", "check").returncode == 0
+    done = kommunpost("rules", "test")
+    assert done.returncode == 0, done.stdout
+
+
+def test_every_mailbox_and_register_of_the_tests_town_can_be_tried() -> None:
+    done = kommunpost("connectors", "check", "invoices")
+    assert done.returncode == 0, done.stdout
+    assert "ok" in done.stdout

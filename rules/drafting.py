@@ -89,7 +89,7 @@ def situation(
 def reply_to(
     pack: RulePack, message: Message, understanding: Understanding, gathered: Gathered, now: datetime
 ) -> Reply:
-    """What would be answered, and why: the policy first, then a draft where one is due, then the policy on the draft."""
+    """What would be answered, and why: the policy, then a draft where one is due, then the policy on the draft."""
     reasons = [*understanding.reasons]
     if gathered.protected_identity and "protected_identity" not in reasons:
         reasons.append("protected_identity")

@@ -8,7 +8,7 @@ from rules.values import NationalId
 
 
 def masked(text: str, ids: Iterable[NationalId]) -> str:
-    """`text` with each number of `ids` (offsets in this text) replaced by its mask, which has the same length or not."""
+    """`text` with each number of `ids` (offsets in this text) replaced by its mask."""
     pieces: list[str] = []
     position = 0
     for found in sorted(ids, key=lambda one: one.start):

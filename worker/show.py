@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from worker.events import Verification
+if TYPE_CHECKING:
+    from worker.events import Verification
 
 
 def draft(answer: dict[str, Any]) -> str:

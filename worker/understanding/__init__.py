@@ -1,0 +1,186 @@
+"""What a mail is about, in which language, what a person must look at, and what can be looked up.
+
+Mail text is data: it changes probabilities and nothing else. Rules add reasons and never take one away. Where the model
+is not sure it abstains. The model is read once a process, when it is first asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import floor
+from typing import TYPE_CHECKING
+
+from rules import entities, loops, national_ids, reasons
+from rules.headers import Headers, addresses
+from rules.pack import REASONS, RulePack
+from rules.parts import Tree
+from rules.quoting import reply_text
+from rules.values import Alternative, Language, Mailbox, MailKind, Message, ModelVersion, NationalId, Understanding
+
+if TYPE_CHECKING:
+    from worker.understanding.classifier import Classifier, Prediction, Thresholds
+    from worker.understanding.linear import Model
+
+FALLBACK = "general_inquiry"
+NOT_A_RESIDENT = "not_resident_mail"
+MOST_ALTERNATIVES = 3
+
+AUTOMATIC_ODDS = {
+    MailKind.BOUNCE: 200.0,
+    MailKind.AUTO_REPLY: 200.0,
+    MailKind.RECEIPT: 200.0,
+    MailKind.LIST: 20.0,
+}
+"""How much likelier not_resident_mail becomes when the headers say that a machine wrote. An estimate, on the careful
+side for lists, since a resident may write through the list of an association. Policy, not this, decides on replies."""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A mail as `kommunpost triage` is given it."""
+
+    subject: str
+    body: str
+    sender: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    date: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    subject: str
+    body: str
+    own_words: str
+    """What the sender wrote; the classifier sees nothing else. Ids, rules and entities look at everything."""
+    kind: MailKind
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.subject.strip() or self.own_words.strip())
+
+
+def understand(message: Message, pack: RulePack) -> Understanding:
+    return _understand([_Read(message.subject, message.text, message.reply_text, message.kind)], pack)[0]
+
+
+def understand_texts(texts: Sequence[Text], pack: RulePack, model: Model | None = None) -> list[Understanding]:
+    """All at once, in order. `model`: another than the shipped one, to measure it."""
+    return _understand([_Read(one.subject, one.body, reply_text(one.body), _kind(one)) for one in texts], pack, model)
+
+
+def language_of(text: str, subject: str = "") -> Language:
+    from worker.understanding.language import identify
+
+    return identify(text, subject)
+
+
+def model_version() -> ModelVersion:
+    """Raises OSError or ValueError when there is no usable model."""
+    return _classifier().version
+
+
+def _classifier(model: Model | None = None) -> Classifier:
+    from worker.understanding.linear import LinearClassifier, load
+
+    return LinearClassifier(model or load())
+
+
+def _understand(mails: Sequence[_Read], pack: RulePack, model: Model | None = None) -> list[Understanding]:
+    from worker.understanding.features import masked_input
+    from worker.understanding.language import identify_all
+
+    classifier = _classifier(model)
+    predictions = classifier.predict([masked_input(mail.subject, mail.own_words) for mail in mails])
+    languages = identify_all([(mail.own_words, mail.subject) for mail in mails], model)
+    return [
+        _together(mail, language, prediction, classifier, pack)
+        for mail, language, prediction in zip(mails, languages, predictions, strict=True)
+    ]
+
+
+def _together(
+    mail: _Read, language: Language, prediction: Prediction, classifier: Classifier, pack: RulePack
+) -> Understanding:
+    in_subject, in_body = national_ids.find(mail.subject), national_ids.find(mail.body)
+    fired = reasons.fired(pack, mail.subject, mail.body, language.code)
+    unknown = language.code == "other" or mail.is_empty
+    guessed = () if unknown else guessed_reasons(prediction, classifier.thresholds)
+    found = {reason for _, reason in fired} | {*guessed} | ({"national_id"} if in_subject or in_body else set())
+    opinion = _opinion(prediction, mail.kind, pack, classifier.thresholds, unknown=unknown)
+    return Understanding(
+        language=language,
+        intent=opinion.intent,
+        confidence=opinion.confidence,
+        alternatives=opinion.alternatives,
+        abstained=opinion.abstained,
+        secondary=opinion.secondary,
+        reasons=tuple(reason for reason in REASONS if reason in found),
+        entities=entities.find(
+            pack, f"{mail.subject}\n{mail.body}", language.code, (*in_subject, *_moved(in_body, len(mail.subject) + 1))
+        ),
+        national_ids=(*in_subject, *in_body),
+        model=classifier.version,
+        rules_fired=tuple(name for name, _ in fired),
+    )
+
+
+def _moved(ids: Iterable[NationalId], by: int) -> Iterable[NationalId]:
+    return (replace(one, start=one.start + by, end=one.end + by) for one in ids)
+
+
+def guessed_reasons(prediction: Prediction, thresholds: Thresholds) -> tuple[str, ...]:
+    """Whether there is any reason is asked first; then every likely one is named, at least the likeliest."""
+    if prediction.must_verify < thresholds.must_verify:
+        return ()
+    margins = {reason: p - thresholds.reasons[reason] for reason, p in prediction.reasons.items()}
+    likely = tuple(reason for reason, margin in margins.items() if margin >= 0)
+    return likely or (max(margins, key=margins.__getitem__),)
+
+
+@dataclass(frozen=True, slots=True)
+class _Opinion:
+    intent: str
+    confidence: float
+    alternatives: tuple[Alternative, ...]
+    abstained: bool
+    secondary: tuple[str, ...]
+
+
+def _opinion(
+    prediction: Prediction, kind: MailKind, pack: RulePack, thresholds: Thresholds, *, unknown: bool
+) -> _Opinion:
+    shares = _shares(prediction, kind, pack)
+    ranked = sorted(shares, key=shares.__getitem__, reverse=True)
+    alternatives = tuple(Alternative(i, round(shares[i], 4)) for i in ranked[: MOST_ALTERNATIVES + 1])
+    if unknown:
+        intent = FALLBACK if FALLBACK in shares else ranked[0]
+        # Never surer than somebody who did not read the mail.
+        confidence = floor(10_000 * min(shares[intent], 1 / len(shares))) / 10_000
+        others = tuple(one for one in alternatives if one.intent != intent)[:MOST_ALTERNATIVES]
+        return _Opinion(intent, confidence, others, abstained=True, secondary=())
+    sure = thresholds.sure if pack.threshold == "model" else pack.threshold
+    return _Opinion(
+        intent=ranked[0],
+        confidence=round(shares[ranked[0]], 4),
+        alternatives=alternatives[1:],
+        abstained=shares[ranked[0]] < sure,
+        secondary=tuple(intent for intent in ranked[1:] if shares[intent] >= thresholds.secondary),
+    )
+
+
+def _shares(prediction: Prediction, kind: MailKind, pack: RulePack) -> dict[str, float]:
+    """Probabilities of the pack's intents alone, with what the headers say taken in."""
+    shares = {intent: prediction.intents.get(intent, 0.0) for intent in pack.intents}
+    if NOT_A_RESIDENT in shares:
+        shares[NOT_A_RESIDENT] *= AUTOMATIC_ODDS.get(kind, 1.0)
+    total = sum(shares.values())
+    return {intent: share / total if total else 1 / len(shares) for intent, share in shares.items()}
+
+
+def _kind(mail: Text) -> MailKind:
+    fields = [(name.lower(), value) for name, value in mail.headers.items()]
+    headers = Headers((*fields, ("subject", mail.subject)))
+    senders = addresses(Headers((("from", mail.sender),)), "from", [])
+    content_type = headers.first("content-type").partition(";")[0].strip().lower() or "text/plain"
+    return loops.kind(Tree(headers, content_type, {}, ()), senders[0] if senders else Mailbox("", ""), mail.body)

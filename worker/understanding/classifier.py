@@ -1,0 +1,42 @@
+"""What every classifier gives, whatever is inside it: probabilities per intent and per reason, and who it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from rules.values import ModelVersion
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """Calibrated probabilities for one mail."""
+
+    intents: Mapping[str, float]
+    reasons: Mapping[str, float]
+    must_verify: float
+    """That there is any reason at all; asked on its own, since it is the surer question."""
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Chosen on mails that the model had not seen (docs/evaluation.md)."""
+
+    sure: float
+    """From this probability on, the intent was right in 95 of 100 mails; below it the classifier abstains."""
+    secondary: float
+    must_verify: float
+    reasons: Mapping[str, float]
+
+
+class Classifier(Protocol):
+    @property
+    def version(self) -> ModelVersion: ...
+
+    @property
+    def thresholds(self) -> Thresholds: ...
+
+    def predict(self, texts: Sequence[str]) -> list[Prediction]:
+        """`texts` come from `features.masked_input`: subject, newline, what the sender wrote, with ids hidden."""
+        ...

@@ -26,8 +26,9 @@ class Proof:
 
 
 def fold(address: str) -> str:
-    """Addresses compare without case and outer space; nothing else is folded (dots and +tags may be other people)."""
-    return address.strip().casefold()
+    """Addresses compare without outer space and the case of ASCII letters; nothing else is folded. Dots and +tags may
+    be other people, and so may `straße` and `strasse`, which Unicode would fold into one."""
+    return address.strip().encode("utf-8", "surrogatepass").lower().decode("utf-8", "surrogatepass")
 
 
 def withheld_because(field_class: FieldClass, proof: Proof) -> str | None:

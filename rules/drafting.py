@@ -15,6 +15,8 @@ from rules.articles import Article, best
 from rules.facts import RecordFacts
 from rules.grounding import ground, write
 from rules.look_ups import Ask
+from rules.masking import masked
+from rules.national_ids import find
 from rules.pack import ARTICLES, RulePack, Sentence, slots
 from rules.policy import Situation, decide
 from rules.values import (
@@ -118,8 +120,9 @@ REPLY_PREFIXES = ("re:", "sv:", "vs:", "fw:", "fwd:", "vb:", "vl:", "aw:", "svar
 
 
 def reply_subject(subject: str) -> str:
-    """`Re: ` and the subject without the prefixes that mail clients of five languages pile up; one line."""
-    subject = " ".join(subject.split())
+    """`Re: ` and the subject without the prefixes that mail clients of five languages pile up; one line. A national
+    identity number in it is masked: it must not travel on through open mail."""
+    subject = " ".join(masked(subject, find(subject)).split())
     while subject.casefold().startswith(REPLY_PREFIXES):
         subject = subject.partition(":")[2].strip()
     return f"Re: {subject}"[:200].strip()

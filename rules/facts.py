@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -74,10 +75,8 @@ def _fact(
 
 
 def _title(rules: RegisterRules, fields: Mapping[str, str | None]) -> str:
-    title = rules.title
-    for name in rules.fields:
-        title = title.replace("{" + name + "}", fields.get(name) or "")
-    return title.strip()
+    """In one pass: braces in a value are only text."""
+    return re.sub(r"\{(\w+)\}", lambda slot: fields.get(slot[1]) or "", rules.title).strip()
 
 
 def next_by(field: str, records: Sequence[Mapping[str, str | None]], today: date) -> list[Mapping[str, str | None]]:

@@ -268,8 +268,9 @@ def test_a_register_that_is_down_keeps_the_mail_in_its_place(
     mail = arrived()
     for _ in range(triage.MOST_ATTEMPTS - 1):
         assert triage.triage(mail.pk) == "understood"
-    mail.refresh_from_db()
-    assert mail.next_try_at is not None
+        mail.refresh_from_db()
+        assert mail.next_try_at is not None
+        Mail.objects.update(next_try_at=timezone.now())
     assert triage.triage(mail.pk) == "needs_attention"
 
 

@@ -154,7 +154,9 @@ def _file(path: Path) -> _File | None:
         changed_ns = path.stat().st_ctime_ns
     except FileNotFoundError:
         return None
-    return _File(changed_ns, path.name.partition(":")[0], path)
+    # A name need not be text: what is not would be refused by whoever stores the cursor.
+    name = os.fsencode(path.name).decode("utf-8", "replace")
+    return _File(changed_ns, name.partition(":")[0], path)
 
 
 def _finding_on(first: Fetched | Unreadable | None, path: Path) -> Finding:

@@ -1,14 +1,14 @@
 """Who may see which mail and what they may do with it: the one door of every view. A link is not a right.
 
-| role      | reads its mailboxes | restricted mail too | edits, rejects, hands over, closes | approves what is queued for  |
-|-----------|---------------------|---------------------|------------------------------------|------------------------------|
-| clerk     | yes                 | no                  | yes                                | nobody                       |
-| reviewer  | yes                 | no                  | yes                                | reviewers                    |
-| senior    | yes                 | yes                 | yes                                | reviewers, senior, registrar |
-| lead      | yes                 | yes                 | yes                                | nobody                       |
-| registrar | yes                 | yes                 | yes                                | registrar                    |
-| auditor   | yes                 | no                  | never, whatever other roles say    | never                        |
-| admin     | yes                 | yes                 | no                                 | nobody                       |
+| role      | reads its mailboxes | restricted too | edits, rejects, hands over, closes | approves what is for the     |
+|-----------|---------------------|----------------|------------------------------------|------------------------------|
+| clerk     | yes                 | no             | yes                                | –                            |
+| reviewer  | yes                 | no             | yes                                | reviewers                    |
+| senior    | yes                 | yes            | yes                                | reviewers, senior, registrar |
+| lead      | yes                 | yes            | yes                                | –                            |
+| registrar | yes                 | yes            | yes                                | registrar                    |
+| auditor   | yes                 | no             | never, whatever other roles say    | –                            |
+| admin     | yes                 | yes            | no                                 | –                            |
 
 Who has several roles may do what any of them may, except that an auditor changes nothing. Without a role or without a
 mailbox nothing is seen.
@@ -27,7 +27,6 @@ from rules.pack import RulePack
 from worker import events, review
 from worker.models import Mail, Mailbox
 from worker.municipality import configured
-
 
 REVIEWERS = "reviewers"
 SENIOR = "senior"

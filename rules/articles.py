@@ -22,8 +22,10 @@ STEM = 6
 articles."""
 
 WHOSE = frozenset(
-    ("min", "mitt", "mina", "din", "ditt", "dina", "mit", "mine", "dit", "dine", "my", "your", "our")
-    + ("minun", "mun", "meidän", "vår", "vårt", "våra", "vores")
+    [
+        *("min", "mitt", "mina", "din", "ditt", "dina", "mit", "mine", "dit", "dine", "my", "your", "our"),
+        *("minun", "mun", "meidän", "vår", "vårt", "våra", "vores"),
+    ]
 )
 """Whose it is says nothing of what it is about."""
 

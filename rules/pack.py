@@ -7,7 +7,7 @@ Reading files is the caller's business (`worker.packs`).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cached_property
 from string import Formatter
 from typing import Any, Literal
@@ -315,9 +315,19 @@ def _phrase_faults(pack: RulePack) -> Iterable[str]:
             continue
         yield from (f"phrases → {language}: `{key}` is missing" for key in sorted(used - phrases.keys()))
         for key, text in phrases.items():
-            yield from (
-                f"phrases → {language} → {key}: no field has the label `{slot}`" for slot in slots(text) - labels
-            )
+            yield from (f"phrases → {language} → {key}: {fault}" for fault in _slot_faults(text, labels))
+
+
+def _slot_faults(text: str, labels: Collection[str]) -> Iterable[str]:
+    """A slot is a label between braces and nothing else: no position, attribute, conversion or format."""
+    try:
+        parts = list(Formatter().parse(text))
+    except ValueError:
+        yield "a brace that stands alone (one that is meant is written twice)"
+        return
+    for _, name, form, conversion in parts:
+        if name is not None and (form or conversion or name not in labels):
+            yield f"no field has the label `{name}{f'!{conversion}' if conversion else ''}{f':{form}' if form else ''}`"
 
 
 def _phrases_used(pack: RulePack) -> set[str]:

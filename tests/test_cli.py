@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.letters import letter
+from worker.vault import new_key
 
 ROOT = Path(__file__).resolve().parent.parent
 TOWN = ROOT / "tests" / "norrvik" / "municipality.yaml"
@@ -175,12 +177,92 @@ def test_a_database_that_does_not_answer_is_said_so() -> None:
         "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
         "REDIS_URL": "redis://127.0.0.1:1/0",
         "KOMMUNPOST_SECRET_KEY": "x" * 50,
-        "KOMMUNPOST_STORAGE_KEYS": "x",
+        "KOMMUNPOST_STORAGE_KEYS": new_key(),
     }
     done = kommunpost("audit", "verify", env=env)
     assert done.returncode == 1
     assert "kommunpost doctor" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "says"),
+    [
+        ("KOMMUNPOST_STORAGE_KEYS", "abc", "KOMMUNPOST_STORAGE_KEYS"),
+        ("KOMMUNPOST_TIME_ZONE", "Mars", "KOMMUNPOST_TIME_ZONE must be written like"),
+        ("KOMMUNPOST_LOG_LEVEL", "loud", "KOMMUNPOST_LOG_LEVEL must be one of"),
+        ("KOMMUNPOST_POLL_S", "0", "KOMMUNPOST_POLL_S must be at least 1"),
+        ("KOMMUNPOST_SENDING_LEASE_S", "10", "KOMMUNPOST_SENDING_LEASE_S must be at least 150"),
+        ("DATABASE_URL", "", "DATABASE_URL must look like"),
+        ("DATABASE_URL", "mysql://x", "DATABASE_URL must look like"),
+    ],
+)
+def test_a_wrong_setting_is_named_before_anything_starts(setting: str, value: str, says: str) -> None:
+    env = WITHOUT_SERVERS | {
+        "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
+        "REDIS_URL": "redis://127.0.0.1:1/0",
+        "KOMMUNPOST_SECRET_KEY": "x" * 50,
+        "KOMMUNPOST_STORAGE_KEYS": new_key(),
+    }
+    done = kommunpost("migrate", env=env | {setting: value})
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("word", ["demo", "worker", "web"])
+def test_a_server_that_is_away_stops_the_start_in_one_sentence(word: str, tmp_path: Path) -> None:
+    env = WITHOUT_SERVERS | {
+        "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
+        "REDIS_URL": "redis://127.0.0.1:1/0",
+        "KOMMUNPOST_SECRET_KEY": "x" * 50,
+        "KOMMUNPOST_STORAGE_KEYS": new_key(),
+    }
+    words = ["demo", "--once", "--data", str(tmp_path / "data")] if word == "demo" else [word]
+    done = kommunpost(*words, env=env)
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
+    assert "The database refused" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        (b'{"id": 1, "body": "Hej", "headers": ["a"]}', "`headers` must be an object"),
+        (b'{"id": 1, "body": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "Line 1 is not JSON"),
+        (b'{"id": 1, "body": "\xff"}', "not UTF-8"),
+    ],
+)
+def test_input_that_cannot_be_used_is_said_so(tmp_path: Path, line: bytes, says: str) -> None:
+    path = tmp_path / "mails.jsonl"
+    path.write_bytes(line)
+    done = kommunpost("triage", "--input", str(path))
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
+    assert says in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (TOWN.read_bytes().replace(b"Europe/Stockholm", b"Mars/Base"), "time_zone"),
+        (b"\xff\xfe", "not UTF-8"),
+    ],
+)
+def test_a_wrong_municipality_file_is_said_so(tmp_path: Path, content: bytes, says: str) -> None:
+    path = tmp_path / "municipality.yaml"
+    path.write_bytes(content)
+    done = kommunpost("connectors", "check", env=WITHOUT_SERVERS | {"KOMMUNPOST_MUNICIPALITY": str(path)})
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
+    assert says in done.stderr
+
+
+@pytest.mark.parametrize("greeting", ["Hej {", "Hej {}", "Hej {unit!r}", "Hej {unit:>9}", "Hej {unit[0]}", "Hej {0}"])
+def test_a_slot_that_is_no_label_is_a_fault_of_the_pack(tmp_path: Path, greeting: str) -> None:
+    shutil.copytree(ROOT / "rules" / "packs" / "nordic", tmp_path / "pack")
+    phrases = tmp_path / "pack" / "phrases" / "sv.yaml"
+    phrases.write_text(phrases.read_text(encoding="utf-8").replace("Hej!", json.dumps(greeting)), encoding="utf-8")
+    done = kommunpost("rules", "check", str(tmp_path / "pack"))
+    assert done.returncode == 1
+    assert "phrases → sv → greeting" in done.stdout
 
 
 def test_the_doctor_names_each_missing_setting_with_its_remedy() -> None:

@@ -60,9 +60,11 @@ def read_settings(sender: Celery, **_: object) -> None:
 
 @setup_logging.connect
 def log_as_the_house_does(**_: object) -> None:
+    from django.conf import settings
+
     from worker.logs import configure
 
-    configure()
+    configure(settings.LOG_LEVEL)
 
 
 app.autodiscover_tasks(["worker"])

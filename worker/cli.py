@@ -75,36 +75,62 @@ def plainly() -> Iterator[None]:
         raise Wrong(str(error)) from None
     except ConnectorError as error:
         raise Wrong(error.sentence, FAILED) from None
+    except UnicodeDecodeError:
+        raise Wrong("The input is not UTF-8 text. Save it as UTF-8.") from None
 
 
 def with_database() -> None:
     """Make Django ready. What is missing is said in one sentence that names the setting."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "worker.settings")
     import django
+    from django.conf import settings
     from django.core.exceptions import ImproperlyConfigured
+
+    from worker.vault import VaultError, vault
 
     try:
         django.setup()
+        vault()
     except ImproperlyConfigured as error:
         raise Wrong(str(error)) from None
+    except VaultError as error:
+        raise Wrong(f"KOMMUNPOST_STORAGE_KEYS: {error}. Make one with `kommunpost doctor --new-key`.") from None
     from worker.logs import configure
 
-    configure(os.environ.get("KOMMUNPOST_LOG_LEVEL", "INFO"))
+    configure(settings.LOG_LEVEL)
 
 
 @contextmanager
 def database() -> Iterator[None]:
     """Django, and a database that answers."""
     with_database()
+    with plainly(), refusals():
+        yield
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """What the database refuses, in one sentence."""
     from django.db import Error
 
     try:
-        with plainly():
-            yield
+        yield
     except Error as error:
-        raise Wrong(
-            f"The database refused: {str(error).strip().splitlines()[0]} Try `kommunpost doctor`.", FAILED
-        ) from None
+        said = str(error).strip().partition("\n")[0].rstrip(".")
+        raise Wrong(f"The database refused: {said}. Try `kommunpost doctor`.", FAILED) from None
+
+
+def migrated() -> None:
+    """A half-migrated database refuses to start, before anybody meets a blank page."""
+    with database():
+        from django.db import connections
+
+        from worker import health
+
+        fault = health.migrations_fault()
+        connections.close_all()  # a connection must not be shared with the processes that are forked from here
+    if fault:
+        raise Wrong(f"{fault.capitalize()}: run `kommunpost migrate`.", FAILED)
 
 
 @main.command(short_help="Try everything on a sample municipality.")
@@ -122,7 +148,7 @@ def demo(once: bool, as_json: bool, port: int, data: Path | None) -> None:
     from worker import demo as sample
     from worker.embedded import EmbeddedError
 
-    with plainly():
+    with plainly(), refusals():
         try:
             sample.run(once=once, as_json=as_json, port=port, data=data)
         except (EmbeddedError, sample.DemoError) as error:
@@ -343,7 +369,7 @@ def bench(mails: int, as_json: bool, data: Path | None) -> None:
     from worker import bench as benchmark
     from worker.embedded import EmbeddedError
 
-    with plainly():
+    with plainly(), refusals():
         try:
             report = benchmark.run(mails, data)
         except EmbeddedError as error:
@@ -386,7 +412,7 @@ def worker(concurrency: int) -> None:
 
     Example: kommunpost worker --concurrency 4
     """
-    with_database()
+    migrated()
     from worker.celery import app
 
     app.worker_main(
@@ -419,7 +445,7 @@ def web(host: str, port: int, workers: int) -> None:
 
     Example: kommunpost web --host 0.0.0.0 --port 8080
     """
-    with_database()
+    migrated()
     from worker.serving import serve
 
     serve(host, port, workers)

@@ -19,7 +19,7 @@ from connectors.errors import ConnectorError, Permanent, Transient
 from rules.lifecycle import MailState
 from worker import events, evidence, recheck, review
 from worker.intake import connector_for
-from worker.models import Draft, Mail, Outgoing
+from worker.models import Draft, Mail, Mailbox, Outgoing
 from worker.municipality import configured
 
 log = logging.getLogger(__name__)
@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 ACTOR = "process:sender"
 MOST_ATTEMPTS = 8
 WAITS_S = (30, 60, 120, 300, 900, 1800, 3600)
+HOLD_FOR = timedelta(hours=1)
+"""So long an approved reply waits for a register or a setting; then a person is told."""
 
 
 def due(now: datetime) -> list[int]:
@@ -41,25 +43,35 @@ def deliver(mail_id: int) -> MailState | None:
         mail = _claim(mail_id)
         if mail is None:
             return None
+        try:
+            connector = connector_for(mail.mailbox, configured())
+        except ConnectorError as error:
+            _wait(mail, error.sentence, error.retry_after_s)
+            return MailState(mail.state)
         if mail.state == MailState.UNSURE:
-            return _settle(mail)
+            return _settle(mail, connector)
         if not _still_true(mail):
             return MailState(mail.state)
         _take_lease(mail)
-    return _send(mail)
+    return _send(mail, connector)
 
 
 def _claim(mail_id: int) -> Mail | None:
     rows = Mail.objects.select_for_update(skip_locked=True, of=("self",)).select_related("mailbox", "case")
-    return rows.filter(
-        pk=mail_id, state__in=(MailState.APPROVED, MailState.UNSURE), outgoing__due_at__lte=timezone.now()
-    ).first()
+    return (
+        rows.defer("raw")
+        .filter(pk=mail_id, state__in=(MailState.APPROVED, MailState.UNSURE), outgoing__due_at__lte=timezone.now())
+        .first()
+    )
 
 
 def _still_true(mail: Mail) -> bool:
     """Facts read again and the approval compared with what would leave now. False: it went back to a person."""
     draft = Draft.objects.get(mail=mail)
     pack = configured().rule_pack()
+    if mail.mailbox.mode != Mailbox.Mode.SENDS:
+        _back_to_person(mail, draft, "The mailbox was put into shadow mode after the approval: nothing leaves from it.")
+        return False
     try:
         changes = recheck.changed(mail, pack)
     except ConnectorError as error:
@@ -91,6 +103,9 @@ def _back_to_person(mail: Mail, draft: Draft, because: str) -> None:
 
 
 def _wait(mail: Mail, sentence: str, retry_after_s: float | None) -> None:
+    if mail.state == MailState.APPROVED and timezone.now() - mail.state_since > HOLD_FOR:
+        _back_to_person(mail, Draft.objects.get(mail=mail), sentence)
+        return
     reply = mail.outgoing
     reply.fault = sentence[:500]
     reply.due_at = timezone.now() + timedelta(seconds=retry_after_s or WAITS_S[min(reply.attempts, len(WAITS_S) - 1)])
@@ -102,14 +117,20 @@ def _take_lease(mail: Mail) -> None:
     reply.attempts += 1
     reply.lease_until = timezone.now() + timedelta(seconds=settings.SENDING_LEASE_S)
     reply.save(update_fields=["attempts", "lease_until"])
-    events.move(mail, MailState.SENDING, actor=ACTOR, action="sending", attempt=reply.attempts)
+    events.move(
+        mail,
+        MailState.SENDING,
+        actor=ACTOR,
+        action="sending",
+        attempt=reply.attempts,
+        message_id=reply.message_id,
+    )
     mail.save()
 
 
-def _send(mail: Mail) -> MailState:
+def _send(mail: Mail, connector: MailboxConnector) -> MailState:
     """The attempt itself, outside any transaction: the lease is committed before the first byte leaves."""
     reply = mail.outgoing
-    connector = connector_for(mail.mailbox, configured())
     envelope = Envelope(reply.envelope["sender"], tuple(reply.envelope["recipients"]))
     try:
         connector.send(bytes(reply.raw), envelope)
@@ -125,8 +146,15 @@ def _send(mail: Mail) -> MailState:
     return sent(mail, connector)
 
 
+def _locked(mail_id: int) -> Mail:
+    """The row as it is now: while the reply was on its way a colleague may have changed it, or the lease run out."""
+    rows = Mail.objects.select_for_update(of=("self",)).select_related("mailbox", "case")
+    return rows.defer("raw").get(pk=mail_id)
+
+
 def _failed(mail: Mail, after: MailState, error: ConnectorError) -> MailState:
     with transaction.atomic():
+        mail = _locked(mail.pk)
         reply = mail.outgoing
         if after is MailState.APPROVED and reply.attempts >= MOST_ATTEMPTS:
             after = MailState.NEEDS_ATTENTION
@@ -135,13 +163,16 @@ def _failed(mail: Mail, after: MailState, error: ConnectorError) -> MailState:
         reply.due_at = timezone.now() + timedelta(seconds=error.retry_after_s or wait)
         reply.save(update_fields=["fault", "lease_until", "due_at"])
         mail.fault = error.sentence[:500]
-        events.move(mail, after, actor=ACTOR, action="not sent", reason=error.sentence, attempt=reply.attempts)
+        if mail.state != after:
+            action = "outcome unclear" if after is MailState.UNSURE else "not sent"
+            events.move(mail, after, actor=ACTOR, action=action, reason=error.sentence, attempt=reply.attempts)
         mail.save()
     return after
 
 
 def sent(mail: Mail, connector: MailboxConnector, how: str = "accepted by the mail server") -> MailState:
     with transaction.atomic():
+        mail = _locked(mail.pk)
         reply = mail.outgoing
         reply.sent_at, reply.lease_until, reply.fault = timezone.now(), None, ""
         reply.save(update_fields=["sent_at", "lease_until", "fault"])
@@ -154,20 +185,22 @@ def sent(mail: Mail, connector: MailboxConnector, how: str = "accepted by the ma
 
 def file_in_sent(mail: Mail, connector: MailboxConnector) -> None:
     """Staff find the reply in the mailbox's Sent folder. It has left already, so a fault here is noted and retried."""
-    reply = mail.outgoing
-    try:
-        connector.file_sent(bytes(reply.raw))
-    except ConnectorError as error:
-        reply.fault = f"Sent, but no copy could be put into the Sent folder: {error.sentence}"[:500]
-        reply.save(update_fields=["fault"])
-        return
-    reply.filed_at, reply.fault = timezone.now(), ""
-    reply.save(update_fields=["filed_at", "fault"])
+    with transaction.atomic():
+        unfiled = Outgoing.objects.select_for_update(skip_locked=True).filter(mail=mail, filed_at__isnull=True)
+        reply = unfiled.first()
+        if reply is None:  # filed, or another worker is at it
+            return
+        try:
+            connector.file_sent(bytes(reply.raw))
+        except ConnectorError as error:
+            reply.fault = f"Sent, but no copy could be put into the Sent folder: {error.sentence}"[:500]
+        else:
+            reply.filed_at, reply.fault = timezone.now(), ""
+        reply.save(update_fields=["filed_at", "fault"])
 
 
-def _settle(mail: Mail) -> MailState:
+def _settle(mail: Mail, connector: MailboxConnector) -> MailState:
     """Ask the mailbox whether the reply has left before anything else is tried."""
-    connector = connector_for(mail.mailbox, configured())
     try:
         found = connector.was_sent(mail.outgoing.message_id)
     except ConnectorError as error:
@@ -196,16 +229,19 @@ def _ask_a_person(mail: Mail) -> MailState:
 
 def expire_leases(now: datetime) -> int:
     """A worker died while sending: what happened is not known, so the reply is `unsure` and the mailbox is asked."""
-    expired = 0
-    for mail_id in Outgoing.objects.filter(lease_until__lt=now, sent_at__isnull=True).values_list("mail_id", flat=True):
-        with transaction.atomic():
-            mail = Mail.objects.select_for_update(of=("self",)).get(pk=mail_id)
-            if mail.state != MailState.SENDING:
-                continue
-            reply = mail.outgoing
-            reply.lease_until, reply.due_at = None, now + timedelta(seconds=settings.SETTLE_S)
-            reply.save(update_fields=["lease_until", "due_at"])
-            events.move(mail, MailState.UNSURE, actor=ACTOR, action="lease ran out", attempt=reply.attempts)
-            mail.save()
-            expired += 1
-    return expired
+    listed = Outgoing.objects.filter(lease_until__lt=now, sent_at__isnull=True).values_list("mail_id", flat=True)
+    return sum(expire(mail_id, now) for mail_id in listed)
+
+
+def expire(mail_id: int, now: datetime) -> bool:
+    """False when, since the lease was seen to have run out, the attempt has ended or a new one holds the reply."""
+    with transaction.atomic():
+        mail = _locked(mail_id)
+        reply = Outgoing.objects.filter(mail=mail, lease_until__lt=now).first()
+        if mail.state != MailState.SENDING or reply is None:
+            return False
+        reply.lease_until, reply.due_at = None, now + timedelta(seconds=settings.SETTLE_S)
+        reply.save(update_fields=["lease_until", "due_at"])
+        events.move(mail, MailState.UNSURE, actor=ACTOR, action="lease ran out", attempt=reply.attempts)
+        mail.save()
+        return True

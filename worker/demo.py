@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 import click
 
-from worker.embedded import Stopped, child, default_data, prepare, services, stop_on_signals
+from worker.embedded import Stopped, child, default_data, prepare, services, stop_on_signals, write_secret
 from worker.vault import new_key
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -99,9 +99,7 @@ def kept_secrets(path: Path) -> dict[str, str]:
             "storage_keys": new_key(),
             "registers_password": secrets.token_urlsafe(24),
         }
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(made, file)
+        write_secret(path, json.dumps(made))
     kept: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
     return kept
 

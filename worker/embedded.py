@@ -46,6 +46,8 @@ class Endpoints:
 def services(data: Path) -> Iterator[Endpoints]:
     """Start both servers with their data under `data` and stop them at the end. Raises EmbeddedError."""
     prepare(data)
+    if os.geteuid() == 0:
+        let_the_servers_in(data)
     with only_one(data), socket_folder() as sockets:
         account = NOBODY if os.geteuid() == 0 else None
         with postgres(data, sockets, account) as database_url, valkey(data, sockets, account) as redis_url:
@@ -62,17 +64,19 @@ def default_data(checkout: Path) -> Path:
 
 def prepare(data: Path) -> None:
     try:
-        data.mkdir(parents=True, exist_ok=True)
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise EmbeddedError(
             f"The data folder {data} cannot be made ({error.strerror}). Choose one with --data."
         ) from None
     if not os.access(data, os.W_OK):
         raise EmbeddedError(f"The data folder {data} cannot be written to. Choose one with --data.")
-    if os.geteuid() == 0:
-        # The folder is ours: the servers' account may pass through it. Folders above it are left as they are.
-        data.chmod(data.stat().st_mode | 0o011)
-    if os.geteuid() == 0 and not reachable(data):
+
+
+def let_the_servers_in(data: Path) -> None:
+    """As root: the folder is ours, so their account may pass through it. Folders above it are left as they are."""
+    data.chmod(data.stat().st_mode | 0o011)
+    if not reachable(data):
         raise EmbeddedError(
             f"As root the database runs under the account `nobody`, which cannot reach {data}. "
             "Choose another folder with --data, for instance --data /var/lib/kommunpost."
@@ -130,15 +134,19 @@ def postgres(data: Path, sockets: Path, account: int | None) -> Iterator[str]:
 
 
 def _initdb(binaries: Path, folder: Path, password_file: Path, account: int | None) -> None:
-    folder.mkdir(mode=0o700, exist_ok=True)
-    _give(folder, account)
+    """Made beside its place and moved there when it is whole: one that was broken off would never start again."""
+    unfinished = folder.with_name("postgres.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(mode=0o700)
+    _give(unfinished, account)
     _give(password_file, account)
-    command = [str(binaries / "initdb"), "-D", str(folder), "-U", "kommunpost", "--pwfile", str(password_file)]
+    command = [str(binaries / "initdb"), "-D", str(unfinished), "-U", "kommunpost", "--pwfile", str(password_file)]
     command += ["--auth=scram-sha-256", "--encoding=UTF8", "--no-locale", "--no-instructions"]
     done = subprocess.run(command, capture_output=True, text=True, user=account, group=account, cwd="/", check=False)
     if done.returncode:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(unfinished, ignore_errors=True)
         raise EmbeddedError(f"The database could not be set up in {folder}: {done.stderr.strip().splitlines()[-1]}")
+    unfinished.rename(folder)
 
 
 def _own_database(url: str) -> str:
@@ -174,19 +182,29 @@ def _binaries(package: str, folder: str, data: Path, account: int | None) -> Pat
         return site / package / folder
     copy = data / "programs" / package
     if not (copy / folder).exists():
-        shutil.copytree(site / package / folder, copy / folder)
         libraries = site / f"{package}.libs"
         if libraries.exists():
-            shutil.copytree(libraries, copy.parent / libraries.name)
+            shutil.copytree(libraries, copy.parent / libraries.name, dirs_exist_ok=True)
+        unfinished = copy.with_name(f"{package}.unfinished")
+        shutil.copytree(site / package / folder, unfinished / folder, dirs_exist_ok=True)
+        unfinished.rename(copy)
     return copy / folder
 
 
 def _password(path: Path) -> str:
     if not path.exists():
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_urlsafe(24))
+        write_secret(path, secrets.token_urlsafe(24))
     return path.read_text()
+
+
+def write_secret(path: Path, text: str) -> None:
+    """For its owner only, and whole or not at all: half a key would lock everything that it ever sealed."""
+    descriptor, unfinished = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(descriptor)
+    Path(unfinished).replace(path)
 
 
 def _give(path: Path, account: int | None) -> None:
@@ -248,8 +266,9 @@ def _wait(process: subprocess.Popen[bytes], what: str, log: Path, ready: Callabl
     raise EmbeddedError(f"{what} did not start: {last[0]} (see {log}).")
 
 
-class Stopped(Exception):
-    """Ctrl-C or SIGTERM: leave every block in order, so that all children end."""
+class Stopped(BaseException):
+    """Ctrl-C or SIGTERM: leave every block in order, so that all children end. Like KeyboardInterrupt it is no
+    Exception, or a library that forgives those would swallow the one signal that is listened to."""
 
 
 def stop_on_signals() -> None:

@@ -7,7 +7,7 @@ hash is written outside the database.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -97,6 +97,7 @@ class Verification:
 
 def verify() -> Verification:
     """Recompute the whole chain and compare it with the seals and with the anchors kept outside the database."""
+    anchors = read_anchors()  # first, since one that is written meanwhile names a seal that is not read here
     faults: list[str] = []
     hashes: dict[int, str] = {}
     previous = chain.FIRST
@@ -106,9 +107,10 @@ def verify() -> Verification:
         faults += _faults_at(found, expected, previous)
         expected = found.pk
         previous = hashes[found.pk] = found.hash
-    anchors = list(read_anchors())
-    for anchor in anchors:
-        if hashes.get(anchor["position"]) != anchor["hash"]:
+    for number, anchor in enumerate(anchors, 1):
+        if anchor is None:
+            faults.append(f"The anchor on line {number} of {anchor_file()} cannot be read.")
+        elif hashes.get(anchor["position"]) != anchor["hash"]:
             faults.append(
                 f"The anchor of {anchor['at'][:10]} does not fit: position {anchor['position']} was changed or removed."
             )
@@ -138,11 +140,20 @@ def anchor(now: datetime | None = None) -> dict[str, Any] | None:
     return line
 
 
-def read_anchors() -> Iterable[dict[str, Any]]:
+def read_anchors() -> list[dict[str, Any] | None]:
+    """One a line; None for a line that was cut off or changed so that it cannot be read."""
     path = anchor_file()
     if not path.exists():
         return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+    return [_anchor(line) for line in path.read_text(encoding="utf-8", errors="replace").splitlines()]
+
+
+def _anchor(line: str) -> dict[str, Any] | None:
+    try:
+        found = json.loads(line)
+        return {"at": str(found["at"]), "position": int(found["position"]), "hash": str(found["hash"])}
+    except (ValueError, TypeError, KeyError):
+        return None
 
 
 def anchor_file() -> Path:

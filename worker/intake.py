@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from dataclasses import dataclass, replace
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
+from celery.exceptions import SoftTimeLimitExceeded
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 from pydantic import TypeAdapter
@@ -13,13 +16,15 @@ from pydantic import TypeAdapter
 from connectors import open_mailbox
 from connectors.base import Fetched, Unreadable
 from connectors.base import Mailbox as MailboxConnector
-from connectors.errors import ConnectorError
+from connectors.errors import ConnectorError, Permanent
 from rules import message as mime
 from rules.lifecycle import MailState
 from rules.values import Message
 from worker import events
 from worker.models import Case, Mail, Mailbox, Outgoing
-from worker.municipality import Municipality, configured
+from worker.municipality import Municipality, MunicipalityError, configured
+
+log = logging.getLogger(__name__)
 
 ACTOR = "process:intake"
 MESSAGE = TypeAdapter(Message)
@@ -40,8 +45,14 @@ class Taken:
 
 
 def connector_for(mailbox: Mailbox, municipality: Municipality) -> MailboxConnector:
-    entry = municipality.mailboxes[mailbox.name]
-    options = municipality.options_of(entry)
+    """Raises ConnectorError, also when the municipality file does not say how this mailbox is reached."""
+    entry = municipality.mailboxes.get(mailbox.name)
+    if entry is None:
+        raise Permanent(f"The municipality file has no mailbox {mailbox.name}: add it, or run `kommunpost migrate`.")
+    try:
+        options = municipality.options_of(entry)
+    except MunicipalityError as error:
+        raise Permanent(f"The mailbox {mailbox.name} cannot be reached: {error}.") from None
     if entry.since and entry.kind != "folder":
         options["since"] = entry.since
     return open_mailbox(entry.kind, options)
@@ -67,6 +78,11 @@ def _take_in(mailbox: Mailbox) -> Taken:
             _store_one(mailbox, arrived, taken)
     except ConnectorError as error:
         taken.fault = error.sentence
+    except SoftTimeLimitExceeded:  # a long backlog: the next reading goes on behind the cursor
+        pass
+    except Exception as error:  # a mailbox that breaks in a way nobody foresaw must not stay silent
+        log.exception("reading broke off", extra={"mailbox": mailbox.pk})
+        taken.fault = f"Reading broke off ({type(error).__name__}); what was read is kept."
     _note_health(mailbox, taken.fault)
     return taken
 
@@ -152,8 +168,9 @@ def message_of(mail: Mail) -> Message:
 
 
 def _is_ours(message: Message) -> bool:
-    """A copy of a reply of our own that came back through the mailbox."""
-    return bool(message.message_id) and Outgoing.objects.filter(message_id=message.message_id).exists()
+    """A copy of a reply of our own that came back through the mailbox, not a resident's letter under our Message-ID."""
+    from_us = message.sender_address.address.casefold() in configured().own_addresses()
+    return from_us and bool(message.message_id) and Outgoing.objects.filter(message_id=message.message_id).exists()
 
 
 def _known(mailbox: Mailbox, arrived: Fetched, message: Message) -> bool:
@@ -192,8 +209,9 @@ def new_case(mailbox: Mailbox, opened_at: datetime) -> Case:
     with connection.cursor() as cursor:
         cursor.execute("select nextval('case_numbers')")
         (number,) = cursor.fetchone()
-    prefix = configured().case_prefix
-    return Case.objects.create(number=f"{prefix}-{opened_at.year}-{number:05d}", mailbox=mailbox, opened_at=opened_at)
+    town = configured()
+    year = opened_at.astimezone(ZoneInfo(town.time_zone)).year
+    return Case.objects.create(number=f"{town.case_prefix}-{year}-{number:05d}", mailbox=mailbox, opened_at=opened_at)
 
 
 def _move_cursor(mailbox: Mailbox, cursor: dict[str, str | int]) -> None:

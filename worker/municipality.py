@@ -11,9 +11,10 @@ from datetime import date
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from rules.pack import RulePack
 from worker import packs
@@ -46,7 +47,7 @@ class RegisterEntry(_Part):
 
 class Municipality(_Part):
     name: str
-    case_prefix: str
+    case_prefix: str = Field(max_length=12)
     time_zone: str
     country: str
     facts: dict[str, str]
@@ -56,6 +57,14 @@ class Municipality(_Part):
     registers: dict[str, RegisterEntry] = {}
     folder: Path
     """Where the file lies; relative paths in it start here."""
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        try:
+            return ZoneInfo(name).key
+        except (KeyError, ValueError, OSError):
+            raise ValueError("there is no such time zone; one is written like Europe/Stockholm") from None
 
     def rule_pack(self) -> RulePack:
         """The shipped pack of that name, or a folder beside the municipality file."""
@@ -101,6 +110,8 @@ def read(path: Path) -> Municipality:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise MunicipalityError(f"the municipality file {path} cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise MunicipalityError(f"the municipality file {path} is not UTF-8: save it as UTF-8") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         raise MunicipalityError(f"{path}{f' line {mark.line + 1}' if mark else ''}: not valid YAML") from None

@@ -57,10 +57,12 @@ def triage(lines: Iterable[str], pack: RulePack) -> Iterator[dict[str, Any]]:
 def triage_input(number: int, line: str) -> dict[str, Any]:
     try:
         mail = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise InputError(f"Line {number} is not JSON.") from None
     if not isinstance(mail, dict) or "id" not in mail or "body" not in mail:
         raise InputError(f"Line {number} must be an object with at least `id` and `body`.")
+    if not isinstance(mail.get("headers") or {}, dict):
+        raise InputError(f"Line {number}: `headers` must be an object of names and values.")
     return mail
 
 
@@ -202,7 +204,7 @@ def claim(span: Span, sources: dict[str, dict[str, Any]]) -> dict[str, Any]:
 def ground(facts: Path, text: str) -> dict[str, Any]:
     try:
         given = json.loads(read_bytes(facts))
-    except ValueError:
+    except (ValueError, RecursionError):
         raise InputError(f"{facts} is not JSON.") from None
     try:
         language, evidence, now = grounding.from_json(given)

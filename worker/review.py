@@ -16,13 +16,15 @@ from django.utils import timezone
 
 from connectors.errors import ConnectorError
 from rules import approval, outgoing
+from rules.drafting import situation
 from rules.lifecycle import MailState
 from rules.pack import RulePack
+from rules.policy import decide
 from rules.values import LANGUAGES, Kind, Recipients, Span, Verdict
 from worker import events, evidence, intake, recheck
 from worker.models import Approval, Correction, Draft, Mail, Mailbox, Outgoing, Revision
 from worker.municipality import configured
-from worker.triage import UNDERSTANDING, understanding_of
+from worker.triage import UNDERSTANDING, pack_name, understanding_of
 
 Person = User
 """A signed-in colleague. Whether they may see the mailbox is checked where the mail is found (`review_ui.access`)."""
@@ -82,7 +84,8 @@ class LeftToDo:
 def acting_on(mail_id: int, version: int | None = None) -> Iterator[Mail]:
     """The mail, locked for one act, saved at its end. `version` is the draft version that the person saw."""
     with transaction.atomic():
-        mail = Mail.objects.select_for_update(of=("self",)).select_related("mailbox", "case").get(pk=mail_id)
+        rows = Mail.objects.select_for_update(of=("self",)).select_related("mailbox", "case")
+        mail = rows.defer("raw").get(pk=mail_id)
         if version is not None and _draft(mail).version != version:
             raise Changed
         yield mail
@@ -125,7 +128,7 @@ def edit(mail_id: int, person: Person, version: int, body: str, subject: str | N
         Revision.objects.create(draft=draft, version=draft.version, body=draft.body, person=person, at=timezone.now())
         draft.body = body
         draft.subject = outgoing_subject(subject) if subject is not None else draft.subject
-        changed(draft, person)
+        changed(mail, draft, person)
         if mail.state == MailState.REJECTED:
             events.move(mail, MailState.WAITING, actor=actor(person), action="draft rewritten")
         else:
@@ -137,13 +140,25 @@ def outgoing_subject(subject: str) -> str:
     return " ".join(subject.split())[:200]
 
 
-def changed(draft: Draft, person: Person) -> None:
-    """Any change of content makes a new version and takes every approval back."""
+def changed(mail: Mail, draft: Draft, person: Person) -> None:
+    """Any change of content makes a new version, takes every approval back and is put to the policy again."""
     draft.version += 1
     draft.editor = person
     draft.changed_at = timezone.now()
+    ask_for_more(mail, draft)
     draft.save()
     void_approvals(draft, "the draft was edited")
+
+
+def ask_for_more(mail: Mail, draft: Draft) -> None:
+    """What a person wrote may state an outcome or a sum that the machine's draft did not. Nothing is asked less of."""
+    pack = configured().rule_pack()
+    spans = evidence.spans_of(draft, pack, timezone.now())
+    ruling = decide(pack, situation(intake.message_of(mail), understanding_of(mail), mail.reasons, spans))
+    draft.people = max(draft.people, ruling.approval.people)
+    draft.ticks = list(dict.fromkeys([*draft.ticks, *ruling.approval.ticks]))
+    draft.why = list(dict.fromkeys([*draft.why, *ruling.why]))
+    mail.queue = ruling.approval.queue
 
 
 def void_approvals(draft: Draft, because: str) -> None:
@@ -164,7 +179,7 @@ def own(mail_id: int, person: Person, version: int, sentence: str, reason: str) 
                 "This sentence tells something that the disclosure gate holds back. Cut it; nobody can own it."
             )
         draft.owned = [*draft.owned, {"text": sentence, "person": person.get_username(), "reason": reason.strip()}]
-        changed(draft, person)
+        changed(mail, draft, person)
         events.record("responsibility taken", f"mail:{mail.pk}", actor=actor(person), version=draft.version)
         return draft
 
@@ -210,7 +225,7 @@ def draft_again(mail: Mail, draft: Draft, changes: list[str], who: str) -> None:
     void_approvals(draft, because[:200])
     mail.attempts = 0
     events.move(mail, MailState.UNDERSTOOD, actor=who, action="drafted again", reason=because)
-    transaction.on_commit(lambda: _triage_later(mail.pk))
+    transaction.on_commit(lambda: _triage_later(mail.pk), robust=True)  # broker down: the sweep finds the row
 
 
 def content_hash(mail: Mail, draft: Draft, spans: tuple[Span, ...]) -> str:
@@ -224,17 +239,16 @@ def content_hash(mail: Mail, draft: Draft, spans: tuple[Span, ...]) -> str:
         thread=outgoing.thread_headers(message.message_id, message.references),
         spans=spans,
         facts=values_behind(mail, spans),
-        pack=draft.pack,
+        pack=pack_name(configured().rule_pack()),
     )
 
 
 def values_behind(mail: Mail, spans: tuple[Span, ...]) -> dict[str, str]:
-    """Each fact or passage that a span rests on, with its value and when it was first read."""
+    """Each fact that a span rests on, with its value and when it was first read, and each passage with its text: that
+    is its version, since reading the same text again later changes nothing."""
     used = {span.source for span in spans if span.source}
     facts = {f.fact_id: f"{f.value} @ {f.read_at.isoformat()}" for f in mail.facts.all() if f.fact_id in used}
-    passages = {
-        p.passage_id: f"{p.text} @ {p.read_at.isoformat()}" for p in mail.passages.all() if p.passage_id in used
-    }
+    passages = {p.passage_id: p.text for p in mail.passages.all() if p.passage_id in used}
     return facts | passages
 
 
@@ -269,6 +283,7 @@ def approve(mail_id: int, person: Person, version: int, ticked: Collection[str])
             events.record("first approval", f"mail:{mail.pk}", actor=actor(person), content_hash=digest)
             return None
         reply = put_in_outbox(mail, draft, digest)
+        mail.fault = ""
         events.move(
             mail,
             MailState.APPROVED,
@@ -307,17 +322,22 @@ def put_in_outbox(mail: Mail, draft: Draft, digest: str) -> Outgoing:
     domain = mail.mailbox.address.partition("@")[2]
     message_id = outgoing.message_id(digest, f"{mail.case.number}/{mail.pk}", domain)
     recipients = recipients_of(draft)
-    raw = outgoing.mime(
-        sender=mail.mailbox.address,
-        sender_name=configured().name,
-        recipients=recipients,
-        subject=draft.subject,
-        body=draft.body,
-        language=draft.language,
-        message_id=message_id,
-        thread=outgoing.thread_headers(message.message_id, message.references),
-        date=now,
-    )
+    try:
+        raw = outgoing.mime(
+            sender=mail.mailbox.address,
+            sender_name=configured().name,
+            recipients=recipients,
+            subject=draft.subject,
+            body=draft.body,
+            language=draft.language,
+            message_id=message_id,
+            thread=outgoing.thread_headers(message.message_id, message.references),
+            date=now,
+        )
+    except ValueError:
+        raise Refusal(
+            "No reply can be written with this address, subject and text. Correct them, or answer it the usual way."
+        ) from None
     envelope = {"sender": mail.mailbox.address, "recipients": [*recipients.to, *recipients.cc]}
     reply, _ = Outgoing.objects.update_or_create(
         mail=mail,
@@ -426,7 +446,7 @@ def correct(mail_id: int, person: Person, intent: str, language: str) -> None:
         if draft:
             void_approvals(draft, "the intent or language was corrected")
         events.move(mail, MailState.UNDERSTOOD, actor=actor(person), action="corrected", reason=f"{intent}, {language}")
-        transaction.on_commit(lambda: _triage_later(mail_id))
+        transaction.on_commit(lambda: _triage_later(mail_id), robust=True)
 
 
 def _triage_later(mail_id: int) -> None:

@@ -23,7 +23,7 @@ class Site(BaseApplication):  # type: ignore[misc]
 
 
 def serve(host: str, port: int, workers: int) -> None:
-    """Blocks until SIGTERM or Ctrl-C. A half-migrated database refuses to start, before a blank page can be served."""
+    """Blocks until SIGTERM or Ctrl-C."""
     Site(
         {
             "bind": f"{host}:{port}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
 from django.contrib.auth.models import Group, User
@@ -16,6 +17,8 @@ from worker.municipality import Municipality, configured
 
 ROLES = ("clerk", "reviewer", "senior", "lead", "registrar", "auditor", "admin")
 ACTOR = "process:setup"
+NAME = re.compile(r"[\w@.+-]{1,100}")
+"""Django allows longer ones, but a name stands whole in every event that its bearer leaves."""
 
 
 class SetUpError(ValueError):
@@ -62,6 +65,8 @@ def create_user(
     unknown = sorted(set(roles) - set(ROLES))
     if unknown:
         raise SetUpError(f"No role {unknown[0]}. Choose from: {', '.join(ROLES)}.")
+    if not NAME.fullmatch(name):
+        raise SetUpError("A colleague's name has 1 to 100 letters, digits and marks of @ . + - _ and no space.")
     if User.objects.filter(username=name).exists():
         raise SetUpError(f"There is a colleague {name} already.")
     user = User(username=name, last_name=full_name)

@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from datetime import timedelta
 from pathlib import Path
+from zoneinfo import available_timezones
 
 from django.core.exceptions import ImproperlyConfigured
 from psycopg import ProgrammingError
@@ -29,12 +31,22 @@ def text(name: str, default: str | None = None, remedy: str = "") -> str:
     return value
 
 
-def number(name: str, default: int) -> int:
+def number(name: str, default: int, *, least: int = 0) -> int:
     value = os.environ.get(name, str(default))
     try:
-        return int(value)
+        found = int(value)
     except ValueError:
         raise ImproperlyConfigured(f"{name} must be a whole number, not {value!r}.") from None
+    if found < least:
+        raise ImproperlyConfigured(f"{name} must be at least {least}, not {found}.")
+    return found
+
+
+def one_of(name: str, default: str, known: Collection[str], like: str) -> str:
+    value = os.environ.get(name, default)
+    if value not in known:
+        raise ImproperlyConfigured(f"{name} must be {like}, not {value!r}.")
+    return value
 
 
 def flag(name: str, default: bool) -> bool:
@@ -48,7 +60,9 @@ def database(url: str) -> dict[str, object]:
     try:
         parts = conninfo_to_dict(url)
     except ProgrammingError:
-        raise ImproperlyConfigured("DATABASE_URL must look like postgresql://user:password@host/name.") from None
+        parts = {}
+    if not parts.get("dbname"):
+        raise ImproperlyConfigured("DATABASE_URL must look like postgresql://user:password@host/name.")
     known = {"NAME": "dbname", "USER": "user", "PASSWORD": "password", "HOST": "host", "PORT": "port"}
     chosen = {setting: str(parts.pop(part, "") or "") for setting, part in known.items()}
     return {"ENGINE": "django.db.backends.postgresql", **chosen, "CONN_MAX_AGE": 60, "OPTIONS": parts}
@@ -75,10 +89,10 @@ DATA = Path(text("KOMMUNPOST_DATA", str(ROOT / ".kommunpost")))
 # How long a reply waits after approval, so that the reviewer can take it back (seconds)
 UNDO_S = number("KOMMUNPOST_UNDO_S", 30)
 # How long a worker may hold a reply while sending it, and how long an unclear outcome settles before Sent is asked
-SENDING_LEASE_S = number("KOMMUNPOST_SENDING_LEASE_S", 300)
+SENDING_LEASE_S = number("KOMMUNPOST_SENDING_LEASE_S", 300, least=150)  # it must outlast a task (worker.celery)
 SETTLE_S = number("KOMMUNPOST_SETTLE_S", 60)
 # How often mailboxes are read (seconds)
-POLL_S = number("KOMMUNPOST_POLL_S", 60)
+POLL_S = number("KOMMUNPOST_POLL_S", 60, least=1)
 
 # Web
 ALLOWED_HOSTS = text("KOMMUNPOST_HOSTS", "localhost,127.0.0.1").split(",")
@@ -179,7 +193,9 @@ LANGUAGES = [
     ("en", "English"),
 ]
 USE_TZ = True
-TIME_ZONE = text("KOMMUNPOST_TIME_ZONE", "Europe/Stockholm")
+TIME_ZONE = one_of("KOMMUNPOST_TIME_ZONE", "Europe/Stockholm", available_timezones(), "written like Europe/Stockholm")
 
 # Logs: English, a constant event with ids as fields; no mail text, no addresses (docs/running.md).
 LOGGING_CONFIG = None
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+LOG_LEVEL = one_of("KOMMUNPOST_LOG_LEVEL", "INFO", LEVELS, f"one of {', '.join(LEVELS)}")

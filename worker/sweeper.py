@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from django.db.models import Q
 from django.utils import timezone
 
+from connectors.errors import ConnectorError
 from rules.lifecycle import MailState
 from worker import deliver
 from worker.intake import connector_for
@@ -34,4 +36,5 @@ def file_unfiled() -> None:
         mail__state=MailState.SENT, filed_at__isnull=True, sent_at__gt=timezone.now() - FILE_FOR
     ).select_related("mail__mailbox")
     for reply in rows[:100]:
-        deliver.file_in_sent(reply.mail, connector_for(reply.mail.mailbox, configured()))
+        with suppress(ConnectorError):  # the mailbox itself is shown with its fault
+            deliver.file_in_sent(reply.mail, connector_for(reply.mail.mailbox, configured()))

@@ -9,6 +9,7 @@ import logging
 from datetime import timedelta
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 from pydantic import TypeAdapter
 
@@ -30,12 +31,14 @@ UNDERSTANDING = TypeAdapter(Understanding)
 """Writes an Understanding to JSON and reads it back."""
 TRIAGED = (MailState.RECEIVED, MailState.READ, MailState.UNDERSTOOD)
 MOST_ATTEMPTS = 6
-"""Tries to reach a register before a person is asked: with the waits below about an hour."""
+"""Tries before a person is asked; to reach a register, with the waits below, they take about an hour."""
 
 
 def triage(mail_id: int) -> MailState | None:
-    """Bring one mail as far as the machine may. None when it is in other hands or already further."""
+    """Bring one mail as far as the machine may. None when it is in other hands, has to wait or is already further."""
     try:
+        if count_attempt(mail_id) > MOST_ATTEMPTS:
+            return set_aside(mail_id, f"Work on this mail broke off {MOST_ATTEMPTS} times. It was kept whole.")
         with transaction.atomic():
             mail = claim(mail_id)
             if mail is None:
@@ -48,9 +51,22 @@ def triage(mail_id: int) -> MailState | None:
         return set_aside(mail_id, f"The mail could not be processed ({type(error).__name__}). It was kept whole.")
 
 
+def count_attempt(mail_id: int) -> int:
+    """Counted before the work begins: a mail that kills its worker leaves no other trace. 0 when it is not claimed."""
+    with transaction.atomic():
+        mail = claim(mail_id)
+        if mail is None:
+            return 0
+        mail.attempts += 1
+        mail.save(update_fields=["attempts"])
+        return mail.attempts
+
+
 def claim(mail_id: int) -> Mail | None:
-    rows = Mail.objects.select_for_update(skip_locked=True, of=("self",)).select_related("case", "mailbox")
-    return rows.filter(pk=mail_id, state__in=TRIAGED).first()
+    """Its bytes stay out, so that saving the row does not seal and write them again."""
+    rows = Mail.objects.select_for_update(skip_locked=True, of=("self",)).select_related("case", "mailbox").defer("raw")
+    its_turn = Q(next_try_at__isnull=True) | Q(next_try_at__lte=timezone.now())
+    return rows.filter(its_turn, pk=mail_id, state__in=TRIAGED).first()
 
 
 def set_aside(mail_id: int, sentence: str) -> MailState | None:
@@ -118,7 +134,6 @@ def understanding_of(mail: Mail) -> Understanding:
 
 def try_later(mail: Mail, error: ConnectorError) -> None:
     """A register is down: the mail keeps its place and is tried again, at last by a person."""
-    mail.attempts += 1
     if mail.attempts >= MOST_ATTEMPTS:
         hand_to_person(mail, f"A register could not be read: {error.sentence}")
         return
@@ -200,6 +215,6 @@ def pack_name(pack: RulePack) -> str:
 
 
 def hand_to_person(mail: Mail, sentence: str) -> None:
-    mail.fault = sentence[:500]
+    mail.fault, mail.next_try_at = sentence[:500], None
     mail.queue = mail.queue or "reviewers"
     events.move(mail, MailState.NEEDS_ATTENTION, actor=ACTOR, action="needs attention", reason=sentence)

@@ -56,7 +56,20 @@ def test_without_a_role_nothing_is_seen(waiting: Mail, kundcenter: Mailbox, as_p
     assert as_person(person).get(f"/mail/{waiting.pk}/").status_code == 404
 
 
-ACTS = "edit cut own read-again approve take-back put-back mark-sent reject reassign correct close".split()
+ACTS = [
+    "edit",
+    "cut",
+    "own",
+    "read-again",
+    "approve",
+    "take-back",
+    "put-back",
+    "mark-sent",
+    "reject",
+    "reassign",
+    "correct",
+    "close",
+]
 
 
 @pytest.mark.parametrize("act", ACTS)

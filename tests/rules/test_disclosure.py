@@ -85,3 +85,27 @@ def test_what_is_withheld_carries_no_value(pack: RulePack) -> None:
     gated = through_the_gate(pack, "invoices", "2026-118342", INVOICE, NOW, PROVEN_SENDER, "neighbour@mail.example")
     assert gated.withheld
     assert all("4386" not in repr(field) and "Ekvall" not in repr(field) for field in gated.withheld)
+
+
+@pytest.mark.parametrize(
+    ("writes", "on_file"),
+    [
+        ("x@straße.example", "x@strasse.example"),
+        ("\u212aim@mail.example", "kim@mail.example"),
+        ("ﬁa@mail.example", "fia@mail.example"),
+        ("a.b@mail.example", "ab@mail.example"),
+        ("ab+x@mail.example", "ab@mail.example"),
+    ],
+)
+def test_an_address_that_only_looks_the_same_is_not_the_one_on_file(writes: str, on_file: str) -> None:
+    assert not Proof.of(PROVEN_SENDER, writes, on_file).on_file
+
+
+def test_capitals_make_no_other_address() -> None:
+    assert Proof.of(PROVEN_SENDER, "Maj-Lis.Ekvall@Mail.example", " maj-lis.ekvall@mail.example").on_file
+
+
+def test_braces_in_a_register_value_stay_text(pack: RulePack) -> None:
+    fields = {"case_no": "{applicant}", "applicant": "Maj-Lis Ekvall"}
+    record = through_the_gate(pack, "cases", "1", fields, NOW, PROVEN_SENDER, "a@mail.example")
+    assert record.title == "Case {applicant}"

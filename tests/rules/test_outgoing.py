@@ -65,6 +65,67 @@ def test_references_grow_by_the_mail_answered_and_stay_bounded() -> None:
     assert len(chain) == 20
 
 
+OUTLOOK_ID = "<AM0PR04MB43213C1B2D4E5F60718293A4B5C6D@AM0PR04MB4321.eurprd04.prod.outlook.example>"
+
+
+def test_a_long_message_id_of_the_mail_answered_stays_as_it_is() -> None:
+    """Encoded as a word, which EmailMessage does with ids longer than a line, it would match no mail client's thread."""
+    raw = mime(**{**REPLY, "thread": thread_headers(OUTLOOK_ID, (OUTLOOK_ID.replace("AM0", "BM0"),))})  # type: ignore[arg-type]
+    assert f"In-Reply-To: {OUTLOOK_ID}\r\n".encode() in raw
+    assert parsed(raw)["References"].split()[-1] == OUTLOOK_ID
+
+
+SMUGGLED = "=?utf-8?q?=0D=0ABcc=3A_eve=40mail=2Eexample=0D=0A=0D=0ANew_body?="
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"subject": f"Re: {SMUGGLED}"},
+        {"thread": thread_headers(f"<{SMUGGLED}@mail.example>", (f"<{SMUGGLED}@mail.example>",))},
+        {"thread": {"In-Reply-To": f"<a>{SMUGGLED}", "References": SMUGGLED}},
+    ],
+)
+def test_an_encoded_word_in_the_mail_answered_writes_no_header_of_ours(changes: dict[str, object]) -> None:
+    raw = mime(**{**REPLY, **changes})  # type: ignore[arg-type]
+    assert b"\r\nBcc" not in raw
+    assert parsed(raw)["Bcc"] is None
+    assert parsed(raw).get_content().replace("\r\n", "\n") == REPLY["body"]
+
+
+@pytest.mark.parametrize(
+    "message_id_of_mail", ["<å@mail.example>", "<a b@mail.example>", "<a\r\nb@mail.example>", "\0"]
+)
+def test_what_is_no_message_id_is_no_thread(message_id_of_mail: str) -> None:
+    assert thread_headers(message_id_of_mail, ()) == {}
+
+
+@pytest.mark.parametrize(
+    "address", ["åsa@mail.example", "asa@exämple.example", "a..b@mail.example", "a\r\nb@x.example"]
+)
+def test_an_address_that_no_header_can_hold_is_refused(address: str) -> None:
+    with pytest.raises(ValueError, match=r".") as refused:
+        mime(**{**REPLY, "recipients": Recipients((address,))})  # type: ignore[arg-type]
+    assert address not in str(refused.value)
+
+
+@pytest.mark.parametrize("subject", ["Re: a\0b", "Re: a\u2028b", "Re: \ud800", "Re: \x1b[31m"])
+def test_a_subject_with_control_characters_is_refused(subject: str) -> None:
+    with pytest.raises(ValueError, match="Subject"):
+        mime(**{**REPLY, "subject": subject})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("subject", ["Re: " + "å" * 190, "Re: avgift" + " avgift" * 26, "Re: 👩‍👩‍👧 frågar"])
+def test_a_subject_arrives_as_it_was_written(subject: str) -> None:
+    raw = mime(**{**REPLY, "subject": subject})  # type: ignore[arg-type]
+    assert parsed(raw)["Subject"] == subject
+    assert all(len(line) <= 78 for line in raw.partition(b"\r\n\r\n")[0].split(b"\r\n"))
+
+
+def test_a_national_id_in_the_subject_does_not_travel_on() -> None:
+    assert reply_subject("Mitt personnummer 19900101-0017") == "Re: Mitt personnummer 19900101-****"
+
+
 def test_a_mail_without_a_message_id_is_answered_outside_any_thread() -> None:
     assert thread_headers(None, ()) == {}
 

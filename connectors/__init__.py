@@ -7,13 +7,16 @@ from pkgutil import resolve_name
 from typing import cast
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from connectors.base import Mailbox, Register
 from connectors.errors import Permanent
 
 # kind -> class, named as text so that a folder of mails can be read without loading a database driver.
 MAILBOXES: Mapping[str, str] = {
+    "exchange": "connectors.exchange:ExchangeMailbox",
     "folder": "connectors.folder:FolderMailbox",
+    "graph": "connectors.graph:GraphMailbox",
     "imap": "connectors.imap:ImapMailbox",
 }
 REGISTERS: Mapping[str, str] = {
@@ -43,4 +46,10 @@ def _opened(what: str, table: Mapping[str, str], kind: str, options: Mapping[str
 def _in_words(error: ValidationError) -> str:
     """Names and reasons, never what was given: it may be a password."""
     faults = error.errors(include_input=False, include_url=False, include_context=False)
-    return "; ".join(f"{'.'.join(str(step) for step in fault['loc'])}: {fault['msg'].lower()}" for fault in faults)
+    return "; ".join(f"{'.'.join(str(step) for step in fault['loc'])}: {_reason(fault)}" for fault in faults)
+
+
+def _reason(fault: ErrorDetails) -> str:
+    if fault["type"] == "unexpected_keyword_argument":
+        return "there is no such option, correct its name"
+    return fault["msg"].lower()

@@ -49,7 +49,7 @@ class FolderMailbox:
         except FileNotFoundError:
             raise Permanent(f"{self.path} does not exist: correct path.") from None
         except OSError as failure:
-            raise Transient(f"{self.path} cannot be read ({failure.strerror}).") from None
+            raise Transient(f"{self.path} cannot be read ({failure.strerror}): let this user read it.") from None
 
     def send(self, raw: bytes, envelope: Envelope) -> None:
         if self.sent_path is None:

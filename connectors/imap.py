@@ -108,7 +108,7 @@ class ImapMailbox:
     def _check_sent(self, client: IMAPClient) -> Finding:
         sent = self._find_sent(client)
         if sent is None:
-            return Finding(False, "No folder is marked as Sent: replies cannot be filed.", "Set sent_folder.")
+            return Finding(False, "No folder is marked as Sent: replies cannot be filed.", "Name it in sent_folder.")
         _examine(client, sent)
         return Finding(True, f"Replies are filed in the folder {sent}.")
 
@@ -127,7 +127,9 @@ class ImapMailbox:
                     f"{server} broke off the connection or speaks no IMAP: look at server and port."
                 ) from None
             except IMAPClient.Error as refusal:
-                raise _refused(refusal, f"{server} gave an answer that is not IMAP, or refused a command.") from None
+                raise _refused(
+                    refusal, f"{server} gave an answer that is not IMAP, or refused a command: look into its log."
+                ) from None
 
     def _connected(self) -> IMAPClient:
         context = tls_context(self.ca_file) if self.tls == "tls" else None
@@ -148,9 +150,12 @@ class ImapMailbox:
                 client.plain_login(self.user, self.password)
         except LoginError as refusal:
             if _TRY_LATER.search(str(refusal)):
-                raise Transient(f"{self.host}:{self.port} cannot let anyone sign in for now.") from None
+                raise Transient(
+                    f"{self.host}:{self.port} cannot let anyone sign in for now: wait, it is tried again."
+                ) from None
             raise Refused(
-                f"{self.host}:{self.port} does not accept our name and password: correct user and password."
+                f"{self.host}:{self.port} does not accept our name and password: correct user and password, and have IMAP "
+                "allowed for the account."
             ) from None
 
     def _find_sent(self, client: IMAPClient) -> str | None:
@@ -245,7 +250,8 @@ def _examine(client: IMAPClient, folder: str) -> dict[bytes, Any]:
     except IMAPClient.AbortError:
         raise
     except IMAPClient.Error as refusal:
-        raise _refused(refusal, f"The folder {folder} does not exist or may not be opened: correct its name.") from None
+        sentence = f"The folder {folder} does not exist or may not be opened: correct its name, or give the login the right to it."
+        raise _refused(refusal, sentence) from None
     return opened
 
 
@@ -256,7 +262,7 @@ def _holds(client: IMAPClient, folder: str, message_id: str) -> bool:
 
 def _refused(refusal: Exception, sentence: str) -> ConnectorError:
     if _TRY_LATER.search(str(refusal)):
-        return Transient("The mail server is too busy for now.")
+        return Transient("The mail server is too busy for now: wait, it is tried again.")
     return Permanent(sentence)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from email.message import Message
 from email.parser import BytesHeaderParser
 from email.policy import compat32
 
@@ -14,8 +15,11 @@ _END_OF_HEADERS = re.compile(rb"\r?\n\r?\n")
 
 
 def message_id_of(raw: bytes) -> str:
-    headers = _END_OF_HEADERS.split(raw, maxsplit=1)[0]
-    return checked(str(BytesHeaderParser(policy=compat32).parsebytes(headers)["Message-ID"] or "").strip())
+    return checked(str(headers_of(raw)["Message-ID"] or "").strip())
+
+
+def headers_of(raw: bytes) -> Message:
+    return BytesHeaderParser(policy=compat32).parsebytes(_END_OF_HEADERS.split(raw, maxsplit=1)[0])
 
 
 def checked(message_id: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import re
 import smtplib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import KW_ONLY, field
 from pathlib import Path
@@ -23,7 +23,17 @@ _LINE_END = re.compile(rb"\r\n|\r|\n")
 _ENHANCED_CODE = re.compile(rb"\b[245]\.\d{1,3}\.\d{1,3}\b")  # RFC 3463
 # smtplib would take an address apart by itself and might deliver to somebody else than the envelope says.
 _ADDRESS = re.compile(r"[^\s<>()\[\]\\,;:@\"\x00-\x20\x7f]+@[^\s<>()\[\]\\,;:@\"\x00-\x20\x7f]+")
-_SIGN_IN_REFUSED = {530, 534, 535, 538}  # RFC 4954, section 6
+_WRONG_PASSWORD = (
+    "{server} does not accept our name and password ({number}): correct user and password of smtp, and have sending by "
+    "SMTP allowed for the account."
+)
+# RFC 4954, section 6; 530 is also what a server says before STARTTLS (RFC 3207, section 4).
+_SIGN_IN_REFUSED: Mapping[int, str] = {
+    530: "{server} wants us to sign in first ({number}): set user, password and tls of smtp.",
+    534: _WRONG_PASSWORD,
+    535: _WRONG_PASSWORD,
+    538: "{server} takes our name and password only over TLS ({number}): set tls of smtp.",
+}
 
 
 @dataclass(frozen=True, config=SETTINGS)
@@ -54,7 +64,7 @@ class Smtp:
     def check(self) -> Iterator[Finding]:
         try:
             with self._signed_in() as server:
-                server.noop()
+                self._ask_to_send(server)
         except ConnectorError as error:
             yield Finding(False, f"Outgoing mail: {error.sentence}")
         else:
@@ -95,6 +105,12 @@ class Smtp:
             raise Permanent(
                 f"{self.host}:{self.port} offers no known way of signing in: compare port and tls."
             ) from None
+
+    def _ask_to_send(self, server: smtplib.SMTP) -> None:
+        """The empty sender belongs to nobody. Some servers refuse it, but only one answer is about signing in."""
+        code, reply = server.mail("")
+        if code in _SIGN_IN_REFUSED:
+            raise self._said_no("the sender", code, reply)
 
     def _start_tls(self, server: smtplib.SMTP) -> None:
         if not server.has_extn("starttls"):
@@ -161,7 +177,7 @@ class Smtp:
         number = f"{code} {enhanced[0].decode()}" if enhanced else str(code)
         server = f"{self.host}:{self.port}"
         if code in _SIGN_IN_REFUSED:
-            return Refused(f"{server} does not accept our name and password ({number}): correct user and password.")
+            return Refused(_SIGN_IN_REFUSED[code].format(server=server, number=number))
         if code >= 500:
             return Permanent(f"{server} refused {to_what} ({number}): nothing was sent.")
         return Transient(f"{server} would not take {to_what} for now ({number}): nothing was sent.")

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Protocol
 
 from connectors.base import LARGEST_MAIL_BYTES, Mailbox
+from connectors.exchange import ExchangeMailbox
 from connectors.folder import FolderMailbox
+from connectors.graph import GraphMailbox
 from connectors.imap import ImapMailbox
 from connectors.smtp import Smtp
-from tests import servers
+from tests import ews_server, graph_server, servers
 
 
 class Kind(Protocol):
@@ -116,6 +118,68 @@ class Imap:
         return [raw.replace(b"\n", b"\r\n") for raw in self.server.sent()]
 
 
+@dataclass
+class Exchange:
+    server: ews_server.EwsServer
+
+    @property
+    def mailbox(self) -> Mailbox:
+        server = self.server
+        return ExchangeMailbox(
+            "localhost",
+            ews_server.SHARED,
+            user=ews_server.USER,
+            password=server.password,
+            auth="basic",
+            port=server.port,
+            timeout_s=10,
+            ca_file=server.ca_file,
+        )
+
+    def deliver(self, raw: bytes) -> None:
+        self.server.deliver(raw)
+
+    def deliver_unreadable(self) -> None:
+        self.server.deliver(b"Subject: spoilt\r\n\r\n", unreadable=True)
+
+    def state(self) -> object:
+        return [(item.item_id, item.folder, item.raw) for item in self.server.items], list(self.server.log)
+
+    def sent(self) -> list[bytes]:
+        return [item.raw for item in self.server.in_folder("sentitems")]
+
+
+@dataclass
+class Graph:
+    server: graph_server.GraphServer
+
+    @property
+    def mailbox(self) -> Mailbox:
+        server = self.server
+        return GraphMailbox(
+            graph_server.TENANT,
+            graph_server.CLIENT_ID,
+            graph_server.MAILBOX,
+            client_secret=server.secret,
+            authority=server.authority,
+            base_url=server.base_url,
+            timeout_s=10,
+            ca_file=server.ca_file,
+        )
+
+    def deliver(self, raw: bytes) -> None:
+        self.server.deliver(raw)
+
+    def deliver_unreadable(self) -> None:
+        self.server.deliver(b"Subject: spoilt\r\n\r\n", unreadable=True)
+
+    def state(self) -> object:
+        return [(item.immutable_id, item.folder, item.raw) for item in self.server.items], list(self.server.log)
+
+    def sent(self) -> list[bytes]:
+        return [item.raw for item in self.server.in_folder("sentitems")]
+
+
 def eml_folder(root: Path) -> Kind:
     (root / "in").mkdir(exist_ok=True)
     return OnDisk(root, root / "in", ".eml")
@@ -136,6 +200,18 @@ def mbox(root: Path) -> Kind:
 def imap(server: servers.Dovecot) -> Iterator[Kind]:
     with servers.smtp_server(inbox=server, certificate_in=server.root) as smtp:
         yield Imap(server, smtp)
+
+
+@contextmanager
+def exchange(root: Path) -> Iterator[Kind]:
+    with ews_server.ews_server(root) as server:
+        yield Exchange(server)
+
+
+@contextmanager
+def graph(root: Path) -> Iterator[Kind]:
+    with graph_server.graph_server(root) as server:
+        yield Graph(server)
 
 
 def _make_huge(path: Path) -> None:

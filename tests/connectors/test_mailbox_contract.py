@@ -17,11 +17,16 @@ from tests.connectors import kinds
 
 ON_DISK = {"eml folder": kinds.eml_folder, "maildir": kinds.maildir, "mbox": kinds.mbox}
 
+OVER_HTTP = {"exchange": kinds.exchange, "graph": kinds.graph}
 
-@pytest.fixture(params=[*ON_DISK, "imap"])
+
+@pytest.fixture(params=[*ON_DISK, *OVER_HTTP, "imap"])
 def kind(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[kinds.Kind]:
     if request.param in ON_DISK:
         yield ON_DISK[request.param](tmp_path)
+    elif request.param in OVER_HTTP:
+        with OVER_HTTP[request.param](tmp_path) as over_http:
+            yield over_http
     else:
         with kinds.imap(request.getfixturevalue("inbox")) as over_imap:
             yield over_imap

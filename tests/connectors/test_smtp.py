@@ -82,7 +82,7 @@ def test_a_server_that_is_down_has_taken_nothing() -> None:
     [
         ({"user": servers.INBOX_ADDRESS, "password": "fel"}, Refused, "does not accept our name and password"),
         ({"user": servers.INBOX_ADDRESS, "password": "fåtölj"}, Refused, "does not accept our name and password"),
-        ({}, Refused, "does not accept our name and password"),
+        ({}, Refused, "wants us to sign in first .530 5.7.0.: set user, password and tls"),
         ({"host": "127.0.0.1"}, Permanent, "not accepted .IP address mismatch"),
         ({"ca_file": None}, Permanent, "not accepted .self-signed certificate"),
         ({"tls": "tls"}, Permanent, "does not speak TLS"),

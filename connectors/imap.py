@@ -154,8 +154,8 @@ class ImapMailbox:
                     f"{self.host}:{self.port} cannot let anyone sign in for now: wait, it is tried again."
                 ) from None
             raise Refused(
-                f"{self.host}:{self.port} does not accept our name and password: correct user and password, and have IMAP "
-                "allowed for the account."
+                f"{self.host}:{self.port} does not accept our name and password: correct user and password, and have "
+                "IMAP allowed for the account."
             ) from None
 
     def _find_sent(self, client: IMAPClient) -> str | None:
@@ -250,8 +250,8 @@ def _examine(client: IMAPClient, folder: str) -> dict[bytes, Any]:
     except IMAPClient.AbortError:
         raise
     except IMAPClient.Error as refusal:
-        sentence = f"The folder {folder} does not exist or may not be opened: correct its name, or give the login the right to it."
-        raise _refused(refusal, sentence) from None
+        remedy = "correct its name, or give the login the right to it."
+        raise _refused(refusal, f"The folder {folder} does not exist or may not be opened: {remedy}") from None
     return opened
 
 

@@ -23,15 +23,15 @@ _LINE_END = re.compile(rb"\r\n|\r|\n")
 _ENHANCED_CODE = re.compile(rb"\b[245]\.\d{1,3}\.\d{1,3}\b")  # RFC 3463
 # smtplib would take an address apart by itself and might deliver to somebody else than the envelope says.
 _ADDRESS = re.compile(r"[^\s<>()\[\]\\,;:@\"\x00-\x20\x7f]+@[^\s<>()\[\]\\,;:@\"\x00-\x20\x7f]+")
-_WRONG_PASSWORD = (
+_NOT_ACCEPTED = (
     "{server} does not accept our name and password ({number}): correct user and password of smtp, and have sending by "
     "SMTP allowed for the account."
 )
 # RFC 4954, section 6; 530 is also what a server says before STARTTLS (RFC 3207, section 4).
 _SIGN_IN_REFUSED: Mapping[int, str] = {
     530: "{server} wants us to sign in first ({number}): set user, password and tls of smtp.",
-    534: _WRONG_PASSWORD,
-    535: _WRONG_PASSWORD,
+    534: _NOT_ACCEPTED,
+    535: _NOT_ACCEPTED,
     538: "{server} takes our name and password only over TLS ({number}): set tls of smtp.",
 }
 

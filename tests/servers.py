@@ -57,6 +57,8 @@ class Dovecot:
     host: str = "localhost"
     user: str = INBOX_ADDRESS
     password: str = PASSWORD
+    marks_sent: bool = True
+    """Whether it says which folder is the one for sent mail (RFC 6154)."""
     _numbers: Iterator[int] = field(default_factory=count)
     _processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
@@ -110,11 +112,11 @@ class Dovecot:
 
 
 @contextmanager
-def dovecot(root: Path) -> Iterator[Dovecot]:
+def dovecot(root: Path, *, marks_sent: bool = True) -> Iterator[Dovecot]:
     program = shutil.which("dovecot", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
     if program is None:
         _missing("Dovecot is not installed (Debian: dovecot-imapd)")
-    server = Dovecot(root, free_port(), free_port())
+    server = Dovecot(root, free_port(), free_port(), marks_sent=marks_sent)
     _prepare_dovecot(server)
     try:
         server.start(program)
@@ -138,6 +140,7 @@ def _dovecot_conf(server: Dovecot) -> str:
     root = server.root
     owner, own_group = pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(os.getegid()).gr_name
     mail_uid, mail_gid = (NOBODY, NOBODY) if os.geteuid() == 0 else (os.geteuid(), os.getegid())
+    special_use = r"special_use = \Sent" if server.marks_sent else ""
     unprivileged = (
         ""
         if os.geteuid() == 0
@@ -174,7 +177,7 @@ namespace inbox {{
   inbox = yes
   mailbox {SENT_FOLDER} {{
     auto = create
-    special_use = \\Sent
+    {special_use}
   }}
 }}
 service imap-login {{
@@ -210,6 +213,8 @@ class Misbehaviour(Enum):
     DEFER_DATA = "451 after the whole mail"
     REFUSE_DATA = "554 after the whole mail"
     DROP_AFTER_DATA = "takes the mail and hangs up without an answer"
+    DROP_UNTAKEN = "hangs up after the whole mail and has not taken it"
+    CUT_ANSWER = "takes the mail and hangs up after the first digit of its answer"
     SILENT_AFTER_DATA = "takes the mail and never answers"
     SILENT_AT_SENDER = "never answers to MAIL"
 
@@ -250,10 +255,14 @@ class SmtpServer:
             return "554 5.7.1 Refused by policy"
         if self.misbehaviour is Misbehaviour.DEFER_DATA:
             return "451 4.3.0 Queue full"
-        self._accept(envelope)
-        if self.misbehaviour is Misbehaviour.DROP_AFTER_DATA:
-            assert isinstance(server.transport, asyncio.WriteTransport)
+        assert isinstance(server.transport, asyncio.WriteTransport)
+        if self.misbehaviour is not Misbehaviour.DROP_UNTAKEN:
+            self._accept(envelope)
+        if self.misbehaviour in (Misbehaviour.DROP_AFTER_DATA, Misbehaviour.DROP_UNTAKEN):
             server.transport.abort()
+        if self.misbehaviour is Misbehaviour.CUT_ANSWER:
+            server.transport.write(b"2")
+            server.transport.close()
         if self.misbehaviour is Misbehaviour.SILENT_AFTER_DATA:
             await asyncio.sleep(3600)
         return "250 2.0.0 Taken"

@@ -398,9 +398,8 @@ def doctor(new_key: bool, only: str | None) -> None:
 def _report(findings: Iterable[Any]) -> None:
     findings = list(findings)
     for finding in findings:
-        click.echo(
-            f"{'ok  ' if finding.ok else 'FAIL'}  {finding.what}" + (f": {finding.remedy}" if finding.remedy else "")
-        )
+        joint = " " if finding.what.endswith(".") else ": "
+        click.echo(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.what}" + (finding.remedy and joint + finding.remedy))
     if not all(finding.ok for finding in findings):
         raise Wrong("Something needs attention, see above.", FAILED)
 

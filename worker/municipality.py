@@ -93,14 +93,15 @@ def _from_environment(name: str, variable: str) -> str:
     try:
         return os.environ[variable]
     except KeyError:
-        raise MunicipalityError(f"option {name}: the environment variable {variable} is not set") from None
+        raise MunicipalityError(f"option {name}: the environment variable {variable} is not set: set it") from None
 
 
 def _from_file(name: str, path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8").strip()
     except OSError as error:
-        raise MunicipalityError(f"option {name}: {path} cannot be read ({error.strerror})") from None
+        reason = f"{path} cannot be read ({error.strerror})"
+        raise MunicipalityError(f"option {name}: {reason}: correct the path, or let this user read it") from None
 
 
 @lru_cache(maxsize=4)

@@ -188,7 +188,7 @@ def mail_page(rights: Rights, mail: Mail) -> dict[str, Any]:
         sheet, sources = draft_and_sources(pack, mail, draft, held, approvals, now)
     reply = Outgoing.objects.filter(mail=mail).defer("raw").first()
     history = list(Event.objects.filter(object=f"mail:{mail.pk}").order_by("pk"))
-    may = states.acts_on(rights, mail, draft, reply, understood is not None)
+    may = states.acts_on(rights, mail, draft, reply, approvals, understood is not None)
     before, after = listing.neighbours(rights, mail)
     return {
         "mail": mail,

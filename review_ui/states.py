@@ -48,12 +48,19 @@ class Notice:
     then: str = ""
 
 
-def acts_on(rights: Rights, mail: Mail, draft: Draft | None, reply: Outgoing | None, understood: bool) -> May:
+def acts_on(
+    rights: Rights,
+    mail: Mail,
+    draft: Draft | None,
+    reply: Outgoing | None,
+    approvals: Sequence[Approval],
+    understood: bool,
+) -> May:
     if not rights.acts:
         return May(why_not=_reader(rights))
     waiting = mail.state == MailState.WAITING and draft is not None
     unsent = mail.state == MailState.NEEDS_ATTENTION and reply is not None
-    why_not = _why_not_approve(rights, mail) if waiting else ""
+    why_not = _why_not_approve(rights, mail, approvals) if waiting else ""
     return May(
         edit=mail.state in WRITABLE and draft is not None,
         approve=waiting and not why_not,
@@ -73,7 +80,9 @@ def _reader(rights: Rights) -> str:
     return _("Your role reads mail; it does not act on it.")
 
 
-def _why_not_approve(rights: Rights, mail: Mail) -> str:
+def _why_not_approve(rights: Rights, mail: Mail, approvals: Sequence[Approval]) -> str:
+    if any(approval.person == rights.person for approval in approvals):
+        return _("You have approved this one; a second person must approve it too.")
     if mail.mailbox.mode == Mailbox.Mode.SHADOW:
         return _("Shadow mode: nothing leaves from this mailbox.")
     if rights.approves(mail.queue):

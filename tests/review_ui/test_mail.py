@@ -225,6 +225,16 @@ def test_the_first_of_two_approvals_is_named(waiting: Mail, alice: User, charlie
     waiting.draft.save()
     assert review.approve(waiting.pk, alice, waiting.draft.version, waiting.draft.ticks) is None
     assert "Alice Forsgård has approved; a second person must approve too." in page_of(waiting, charlie, as_person)
+    assert 'id="approve"' in page_of(waiting, charlie, as_person)
+
+
+def test_who_approved_first_is_not_asked_to_approve_again(waiting: Mail, alice: User, as_person: As) -> None:
+    waiting.draft.people = 2
+    waiting.draft.save()
+    review.approve(waiting.pk, alice, waiting.draft.version, waiting.draft.ticks)
+    page = page_of(waiting, alice, as_person)
+    assert 'id="approve"' not in page
+    assert "You have approved this one; a second person must approve it too." in page
 
 
 def test_an_open_page_is_told_when_the_state_has_changed(waiting: Mail, alice: User, as_person: As) -> None:

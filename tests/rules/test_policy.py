@@ -56,9 +56,11 @@ def test_what_decides_whether_a_draft_is_made_and_who_sees_it(
 
 
 def test_a_stated_outcome_that_affects_rights_needs_two_people(pack: RulePack) -> None:
-    stated = decide(pack, situation(reasons=["rights_decision"], claims=[Kind.STATUS]))
-    unstated = decide(pack, situation(reasons=["rights_decision"], claims=[Kind.LINK]))
-    assert (stated.approval.people, unstated.approval.people) == (2, 1)
+    permit = {"intent": "building_permit", "reasons": ["rights_decision"]}
+    stated = decide(pack, situation(**permit, claims=[Kind.STATUS]))
+    unstated = decide(pack, situation(**permit, claims=[Kind.LINK]))
+    paid = decide(pack, situation(intent="invoice_fee", reasons=["rights_decision"], claims=[Kind.STATUS]))
+    assert (stated.approval.people, unstated.approval.people, paid.approval.people) == (2, 1, 1)
     assert "status_compared" in stated.approval.ticks
 
 

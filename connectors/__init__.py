@@ -46,10 +46,15 @@ def _opened(what: str, table: Mapping[str, str], kind: str, options: Mapping[str
 def _in_words(error: ValidationError) -> str:
     """Names and reasons, never what was given: it may be a password."""
     faults = error.errors(include_input=False, include_url=False, include_context=False)
-    return "; ".join(f"{'.'.join(str(step) for step in fault['loc'])}: {_reason(fault)}" for fault in faults)
+    return "; ".join(": ".join(filter(None, (_place(fault), _reason(fault)))) for fault in faults)
+
+
+def _place(fault: ErrorDetails) -> str:
+    """The option, or nothing where several together are wrong."""
+    return ".".join(str(step) for step in fault["loc"])
 
 
 def _reason(fault: ErrorDetails) -> str:
     if fault["type"] == "unexpected_keyword_argument":
         return "there is no such option, correct its name"
-    return fault["msg"].lower()
+    return fault["msg"].lower().removeprefix("value error, ")

@@ -22,7 +22,7 @@ from pydantic.dataclasses import dataclass
 from connectors.base import LARGEST_MAIL_BYTES, SETTINGS, Cursor, Envelope, Fetched, Finding, Unreadable
 from connectors.errors import ConnectorError, Permanent, Refused, Transient
 from connectors.message_id import checked, message_id_of
-from connectors.network import Tls, reaching, tls_context
+from connectors.network import Tls, only_on_this_machine, reaching, tls_context
 from connectors.smtp import Smtp
 
 # At DEBUG imapclient logs what it says and hears: names, addresses, mail.
@@ -53,6 +53,9 @@ class ImapMailbox:
     whose fate is unclear can be found. Kommunpost knows it by its Message-ID and takes it for no new mail."""
     timeout_s: float = 30.0
     ca_file: Path | None = None
+
+    def __post_init__(self) -> None:
+        only_on_this_machine(self.host, self.tls)
 
     def fetch_since(self, cursor: Cursor) -> Iterator[Fetched | Unreadable]:
         with ExitStack() as connection:

@@ -14,6 +14,8 @@ from typing import Literal
 
 from connectors.errors import ConnectorError, Permanent, Transient
 
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
 Tls = Literal["starttls", "tls", "none"]
 
 # The first row that fits counts, so the narrower kind stands before the wider one.
@@ -58,3 +60,9 @@ def _explained(failure: Exception, host: str, port: int) -> ConnectorError:
     kind, sentence = next((kind, sentence) for known, kind, sentence in _FAILURES if isinstance(failure, known))
     detail = getattr(failure, "verify_message", "").rstrip(".")
     return kind(sentence.format(server=f"{host}:{port}", host=host, detail=detail))
+
+
+def only_on_this_machine(host: str, tls: Tls) -> None:
+    """Without TLS a password and every mail can be read on the way, so `none` is for this machine alone."""
+    if tls == "none" and host not in LOOPBACK:
+        raise ValueError("tls none is only for this machine: set tls to tls or starttls")

@@ -17,7 +17,7 @@ from pydantic.dataclasses import dataclass
 
 from connectors.base import SETTINGS, Envelope, Finding
 from connectors.errors import ConnectorError, Permanent, Refused, Transient, Unclear
-from connectors.network import Tls, reaching, tls_context
+from connectors.network import Tls, only_on_this_machine, reaching, tls_context
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _ENHANCED_CODE = re.compile(rb"\b[245]\.\d{1,3}\.\d{1,3}\b")  # RFC 3463
@@ -46,6 +46,9 @@ class Smtp:
     tls: Tls = "starttls"
     timeout_s: float = 30.0
     ca_file: Path | None = None
+
+    def __post_init__(self) -> None:
+        only_on_this_machine(self.host, self.tls)
 
     def send(self, raw: bytes, envelope: Envelope) -> None:
         """Raises Transient when nothing was accepted, Permanent when refused, Unclear when nobody can know."""

@@ -48,6 +48,16 @@ def test_a_folder_opens_as_a_mailbox(tmp_path: Path) -> None:
         ("imap", {**IMAP, "port": "x"}, "port: input should be a valid integer"),
         ("imap", {**IMAP, "tls": "ssl"}, "tls: input should be 'starttls', 'tls' or 'none'"),
         ("imap", {**IMAP, "smtp": {"host": "a"}}, "smtp.port: field required"),
+        (
+            "imap",
+            {**IMAP, "host": "imap.norrvik.example", "tls": "none"},
+            "The settings of the imap mailbox are wrong: tls none is only for this machine: set tls to tls or starttls.",
+        ),
+        (
+            "imap",
+            {**IMAP, "smtp": {"host": "smtp.norrvik.example", "port": 25, "tls": "none"}},
+            "smtp: tls none is only for this machine",
+        ),
         ("imap", {**IMAP, "password": ["hemligt"]}, "password: input should be a valid string"),
         ("folder", {}, "path: field required"),
     ],

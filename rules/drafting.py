@@ -116,15 +116,18 @@ def reply_to(
     )
 
 
-REPLY_PREFIXES = ("re:", "sv:", "vs:", "fw:", "fwd:", "vb:", "vl:", "aw:", "svar:")
+_PREFIX = re.compile(r"(?:re|sv|vs|svar|aw|antw|vast|fw|fwd|vb|vl|wg)(?:\[\d{1,3}\])?\s?:\s*", re.IGNORECASE)
 
 
 def reply_subject(subject: str) -> str:
     """`Re: ` and the subject without the prefixes that mail clients of five languages pile up; one line. A national
-    identity number in it is masked: it must not travel on through open mail."""
+    identity number in it is masked: it must not travel on through open mail.
+
+    `Re:` in every language (RFC 5322 3.6.5): `VS:` is a reply in Finnish but a forward in Norwegian and Danish.
+    """
     subject = " ".join(masked(subject, find(subject)).split())
-    while subject.casefold().startswith(REPLY_PREFIXES):
-        subject = subject.partition(":")[2].strip()
+    while prefix := _PREFIX.match(subject):
+        subject = subject[prefix.end() :]
     return f"Re: {subject}"[:200].strip()
 
 

@@ -12,11 +12,12 @@ from collections.abc import Collection, Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
-from rules import decoding, loops, sender
+from rules import decoding, loops, rich_text, sender
 from rules.headers import Headers, addresses, date, decoded_words, message_ids, received_at
 from rules.html_text import Readable, read_html
 from rules.parts import Part, Tree, read_tree
 from rules.quoting import reply_text
+from rules.tnef import COMPRESSED_RTF
 from rules.values import Attachment, Language, Mailbox, MailKind, Message, Sender, SenderMethod
 
 _MAX_TEXT = 1_000_000
@@ -26,9 +27,15 @@ _MAX_DEFECTS = 50
 _NOBODY = Mailbox("", "")
 
 
-def read(raw: bytes, *, authserv_ids: Sequence[str] = (), own_addresses: Collection[str] = ()) -> Message:
+def read(
+    raw: bytes,
+    *,
+    authserv_ids: Sequence[str] = (),
+    own_addresses: Collection[str] = (),
+    from_directory: bool = False,
+) -> Message:
     try:
-        return _read(raw, authserv_ids, own_addresses)
+        return _read(raw, authserv_ids, own_addresses, from_directory)
     # A mail that cannot be read must come before a person, not stop the queue.
     except Exception as error:
         return _unreadable(raw, type(error).__name__)
@@ -72,7 +79,7 @@ def _named(mailbox: Mailbox) -> dict[str, str]:
     return {"name": mailbox.name, "address": mailbox.address}
 
 
-def _read(raw: bytes, authserv_ids: Sequence[str], own_addresses: Collection[str]) -> Message:
+def _read(raw: bytes, authserv_ids: Sequence[str], own_addresses: Collection[str], from_directory: bool) -> Message:
     defects: list[str] = []
     tree = read_tree(raw, defects)
     headers = tree.headers
@@ -110,6 +117,7 @@ def _read(raw: bytes, authserv_ids: Sequence[str], own_addresses: Collection[str
             reply_to=reply_to,
             authserv_ids=authserv_ids,
             own_addresses=own_addresses,
+            from_directory=from_directory,
         ),
         defects=tuple(dict.fromkeys(defects))[:_MAX_DEFECTS],
         sha256=hashlib.sha256(raw).hexdigest(),
@@ -171,6 +179,19 @@ _WORD = re.compile(r"[^\W\d_]{3,}")
 def _body(tree: Tree, defects: list[str]) -> tuple[str, str, bool]:
     """Visible text, hidden text, and whether there is an HTML body."""
     parts = list(_body_parts(tree))
+    text, hidden = _read_parts(parts, defects)
+    if not text:
+        # A mail may hold many winmail.dat, as forwarded ones do; only the first can be the mail itself.
+        inside = next(_said_once([part for part in tree.leaves if part.stands_in]), [])
+        text, hidden_inside = _read_parts(inside, defects)
+        parts, hidden = parts + inside, hidden + hidden_inside
+    text = text or _invitation(tree, defects)
+    if len(text) > _MAX_TEXT:
+        defects.append("The text is longer than any letter; the rest of it was left out.")
+    return text[:_MAX_TEXT], "\n".join(hidden), any(part.content_type == "text/html" for part in parts)
+
+
+def _read_parts(parts: list[Part], defects: list[str]) -> tuple[str, list[str]]:
     pieces: list[str] = []
     hidden: list[str] = []
     for group in _said_once(parts):
@@ -179,10 +200,7 @@ def _body(tree: Tree, defects: list[str]) -> tuple[str, str, bool]:
         plain = _joined([readable.visible for is_html, readable in read_parts if not is_html])
         html = _joined([readable.visible for is_html, readable in read_parts if is_html])
         pieces.append(_better(plain, html, defects))
-    text = _joined(pieces) or _invitation(tree, defects)
-    if len(text) > _MAX_TEXT:
-        defects.append("The text is longer than any letter; the rest of it was left out.")
-    return text[:_MAX_TEXT], "\n".join(hidden), any(part.content_type == "text/html" for part in parts)
+    return _joined(pieces), hidden
 
 
 def _said_once(parts: list[Part]) -> Iterator[list[Part]]:
@@ -194,9 +212,13 @@ def _said_once(parts: list[Part]) -> Iterator[list[Part]]:
 
 def _body_parts(tree: Tree) -> Iterator[Part]:
     """The parts a reader sees as the mail itself; where every text has a file name, as web forms do it, the first."""
-    texts = [part for part in tree.leaves if part.content_type in _BODY_TYPES and part.disposition != "attachment"]
+    texts = [part for part in tree.leaves if part.content_type in _BODY_TYPES and _may_be_body(part)]
     unnamed = [part for part in texts if not part.name]
     yield from unnamed or texts[:1]
+
+
+def _may_be_body(part: Part) -> bool:
+    return part.disposition != "attachment" and not part.stands_in
 
 
 def _joined(texts: Sequence[str]) -> str:
@@ -217,12 +239,22 @@ def _better(plain: str, html: str, defects: list[str]) -> str:
 
 def _readable(part: Part, defects: list[str]) -> Readable:
     data = part.content(defects)
+    if part.content_type == COMPRESSED_RTF:
+        return _readable_rtf(data, defects)
     declared = part.parameters.get("charset") or (_declared_in_html(data) if part.content_type == "text/html" else None)
     decoded = decoding.decode(data[: _MAX_TEXT * 4], declared)
     if decoded.defect:
         defects.append(decoded.defect)
     text = _unwrapped(decoded.text) if _is_flowed(part) else decoded.text
-    readable = read_html(text, defects) if part.content_type == "text/html" else Readable(text, "")
+    return _clean(read_html(text, defects) if part.content_type == "text/html" else Readable(text, ""), defects)
+
+
+def _readable_rtf(data: bytes, defects: list[str]) -> Readable:
+    rich = rich_text.read(rich_text.unpacked(data, defects), defects)
+    return _clean(read_html(rich.text, defects) if rich.is_html else Readable(rich.text, rich.hidden), defects)
+
+
+def _clean(readable: Readable, defects: list[str]) -> Readable:
     hidden = "\n".join(filter(None, (readable.hidden, decoding.smuggled(readable.visible))))
     return Readable(decoding.clean(readable.visible, defects), decoding.clean(hidden, []))
 
@@ -294,7 +326,7 @@ def _attachments(tree: Tree, defects: list[str]) -> Iterator[Attachment]:
 
 def _attached(tree: Tree) -> list[Part]:
     body = {id(part) for part in _body_parts(tree)}
-    return [part for part in tree.leaves if id(part) not in body]
+    return [part for part in tree.leaves if id(part) not in body and not part.stands_in]
 
 
 def _described(part: Part, defects: list[str]) -> Attachment:

@@ -46,8 +46,10 @@ def mime(
     message_id: str,
     thread: dict[str, str],
     date: datetime,
+    quotation: str = "",
 ) -> bytes:
-    """The finished reply. Raises ValueError when a header would not hold what it is given (a line break, say)."""
+    """The finished reply, its body above what it answers. Raises ValueError when a header would not hold what it is
+    given (a line break, say)."""
     if not all(address.isascii() for address in (*recipients.to, *recipients.cc)):
         raise ValueError("a recipient's address is not plain ASCII")
     reply = EmailMessage(policy=_AS_WRITTEN)
@@ -60,7 +62,8 @@ def mime(
     reply["Message-ID"] = message_id
     for name, value in thread.items():
         _write(reply, name, value.replace(" ", "\r\n "))
-    reply.set_content(body, subtype="plain", charset="utf-8", cte="quoted-printable")
+    text = f"{body.rstrip()}\n\n{quotation}\n" if quotation else body
+    reply.set_content(text, subtype="plain", charset="utf-8", cte="quoted-printable")
     reply["Content-Language"] = language
     return bytes(reply)
 

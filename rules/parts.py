@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from rules import decoding, signed
-from rules.headers import Headers, decoded_words, read_block, structured
+from rules import decoding, signed, tnef
+from rules.headers import Headers, decoded_words, one_line, read_block, structured
 
 _MAX_PARTS = 2_000
 _MAX_BYTES_LOOKED_AT = 400_000_000
@@ -22,7 +22,8 @@ _WINMAIL = ("application/ms-tnef", "application/vnd.ms-tnef")
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One leaf. `alternative` numbers the outermost multipart/alternative it stands in, if any."""
+    """One leaf. `alternative` numbers the outermost multipart/alternative it stands in, if any; `stands_in` is true of
+    the text inside a winmail.dat, which is read when the mail has no other and is never an attachment."""
 
     headers: Headers
     content_type: str
@@ -31,6 +32,7 @@ class Part:
     name: str
     packed: bytes = field(repr=False)
     alternative: int | None = None
+    stands_in: bool = False
 
     def content(self, defects: list[str]) -> bytes:
         unpacked = decoding.unpack(self.packed, self.headers.first("content-transfer-encoding"))
@@ -77,12 +79,15 @@ def read_tree(raw: bytes, defects: list[str]) -> Tree:
         looked_at += section.end - section.start
         exhausted = opened >= _MAX_PARTS or looked_at >= _MAX_BYTES_LOOKED_AT
         children = [] if exhausted else _children(section, entity, opened, defects)
-        if exhausted and entity.content_type.startswith("multipart/"):
+        if exhausted and (entity.content_type.startswith("multipart/") or entity.content_type in _WINMAIL):
             defects.append("The mail holds more nested parts than any mail needs; the innermost were left closed.")
         opened += len(children)
         waiting += reversed(children)
         if not children:
-            leaves.append(_leaf(section, entity, exhausted, defects))
+            leaf = _leaf(section, entity, exhausted, defects)
+            unwrapped = [leaf] if exhausted else _unwrapped(leaf, len(leaves), defects)
+            opened += len(unwrapped) - 1
+            leaves += unwrapped
     return Tree(first.headers, first.content_type, first.parameters, tuple(leaves))
 
 
@@ -187,8 +192,6 @@ def _leaf(section: _Section, entity: _Entity, left_closed: bool, defects: list[s
     disposition = structured(entity.headers, "content-disposition")
     content_type = entity.content_type
     name = disposition.parameters.get("filename") or entity.parameters.get("name") or ""
-    if content_type in _WINMAIL:
-        defects.append("The mail holds a winmail.dat in Outlook's own format, which was not opened.")
     if content_type.startswith("multipart/") and not left_closed:
         # No boundary was found in it, so whatever it holds is shown as it stands rather than lost.
         content_type = "text/plain"
@@ -203,7 +206,34 @@ def _leaf(section: _Section, entity: _Entity, left_closed: bool, defects: list[s
     )
 
 
+def _unwrapped(leaf: Part, number: int, defects: list[str]) -> list[Part]:
+    """A winmail.dat gives way to the texts and files in it; when it is damaged, it stays beside what could be read."""
+    if leaf.content_type not in _WINMAIL and leaf.name.lower() != "winmail.dat":
+        return [leaf]
+    winmail = tnef.opened(leaf.content(defects))
+    defects += dict.fromkeys(winmail.defects)
+    texts = [_text_of_winmail(body, number) for body in winmail.bodies]
+    files = [_file_of_winmail(file, defects) for file in winmail.files]
+    return [*texts, *files, *([] if winmail.whole else [leaf])]
+
+
+def _text_of_winmail(body: tnef.Body, number: int) -> Part:
+    parameters = {"charset": body.charset} if body.charset else {}
+    return Part(Headers(), body.content_type, parameters, "", "", body.data, alternative=-1 - number, stands_in=True)
+
+
+def _file_of_winmail(file: tnef.File, defects: list[str]) -> Part:
+    content_type = file.content_type if _MEDIA_TYPE.fullmatch(file.content_type) else "application/octet-stream"
+    # A picture with an id stands in the text; a text that claims to must not become the mail's own words.
+    disposition = "inline" if file.content_id and content_type.startswith("image/") else "attachment"
+    return Part(Headers(), content_type, {}, disposition, _last_piece(one_line(file.name, defects)), file.data)
+
+
 def _file_name(name: str, defects: list[str]) -> str:
-    """The last piece of the name, as text: a mail never says where on a disk something goes."""
-    clear = decoded_words(name, defects).replace("\\", "/").rpartition("/")[2].strip()
+    return _last_piece(decoded_words(name, defects))
+
+
+def _last_piece(name: str) -> str:
+    """Of a path the last piece: a mail never says where on a disk something goes."""
+    clear = name.replace("\\", "/").rpartition("/")[2].strip()
     return clear if len(clear) <= 200 else clear[:150] + "…" + clear[-40:]

@@ -47,6 +47,8 @@ _FORWARDED = re.compile(
     re.IGNORECASE,
 )
 
+_RULE = re.compile(r"\s*[_-]{5,80}\s*")
+
 # The labels of the block that Outlook, Apple Mail and others put above a quoted mail.
 _FROM = r"from|från|frå|fra|lähettäjä|avsändare|avsender|afsender"
 _OTHER_LABELS = {
@@ -65,7 +67,7 @@ _BLOCK_LABELS = {
 }
 
 # "Den ons 4 nov. 2026 kl 10:12 skrev Anna Berg <…>:" in all its forms ends in a colon and holds one of these verbs.
-_WROTE = re.compile(r"\b(?:wrote|writes|skrev|skreiv|kirjoitti)\b", re.IGNORECASE)
+_WROTE = re.compile(r"\b(?:wrote|writes|skrev|skreiv|kirjoitti|kirjoitit)\b", re.IGNORECASE)
 _WROTE_END = re.compile(r"(?::|\bkirjoitti:?|\bwrote:?|\([^()]{6,60}\))\s*\Z", re.IGNORECASE)
 _WHEN = re.compile(r"\b\d{1,2}[:.]\d{2}\b")
 _MONTHS = (
@@ -89,11 +91,17 @@ def _without_history(lines: list[str]) -> list[str]:
             continue
         introduction = _introduction(lines, number)
         if introduction and not _quoted_follows(lines, number + introduction):
-            return own
+            return _without_rule(own)
         if not introduction:
             own.append(lines[number])
         number += introduction or 1
     return own
+
+
+def _without_rule(own: list[str]) -> list[str]:
+    """Outlook draws a line of underscores above the block of labels."""
+    written = [number for number, line in enumerate(own) if line.strip()]
+    return own[: written[-1]] if written and _RULE.fullmatch(own[written[-1]]) else own
 
 
 def _introduction(lines: list[str], number: int) -> int:

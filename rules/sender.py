@@ -20,6 +20,11 @@ _MAX_RESULTS_LENGTH = 8_000
 _MAX_RESULTS_FIELDS = 20
 _PARSER = authres.FeatureContext(authres.dmarc)
 
+MICROSOFT_365 = "microsoft-365"
+"""Stands for Exchange Online among the mail servers that count. It writes its results without its own name, against
+RFC 8601, section 2.2; only their place tells whose they are: it puts them above everything that came from outside."""
+_NAMELESS = re.compile(r"\s*(spf|dkim|dmarc|compauth)\s*=", re.IGNORECASE)
+
 
 @dataclass(frozen=True, slots=True)
 class _Result:
@@ -50,11 +55,18 @@ def prove(
     reply_to: Sequence[Mailbox] = (),
     authserv_ids: Collection[str] = (),
     own_addresses: Collection[str] = (),
+    from_directory: bool = False,
 ) -> Sender:
-    """`authentication_results` are the header's values in their order, the topmost first."""
+    """`authentication_results` are the header's values in their order, the topmost first.
+
+    `from_directory`: the mailbox's own server says that the account of this address handed the mail in, signed in.
+    """
     trusted = {server.strip().lower() for server in authserv_ids if server.strip()}
-    verdicts = [_read(value) for value in authentication_results[:_MAX_RESULTS_FIELDS]] if trusted else []
-    verified, method, reason = _judge(verdicts, senders, from_fields, trusted)
+    verdicts = _verdicts(authentication_results[:_MAX_RESULTS_FIELDS], trusted) if trusted else []
+    if from_directory and from_fields == len(senders) == 1:
+        verified, method, reason = True, SenderMethod.DIRECTORY, "A signed-in account of the mailbox's own directory."
+    else:
+        verified, method, reason = _judge(verdicts, senders, from_fields, trusted)
     suspicious = _suspicions(senders, from_fields, reply_to, own_addresses)
     if not verified and any(_claims_pass(verdict, trusted) for verdict in verdicts[1:]):
         suspicious += (
@@ -149,8 +161,14 @@ def _word(results: Sequence[_Result]) -> str:
     return word if word in _RESULT_WORDS else "another"
 
 
+def _verdicts(values: Sequence[str], trusted: set[str]) -> list[_Verdict | None]:
+    if MICROSOFT_365 in trusted and values and _NAMELESS.match(values[0]):
+        values = (f"{MICROSOFT_365}; {values[0]}", *values[1:])
+    return [_read(value) for value in values]
+
+
 def _read(value: str) -> _Verdict | None:
-    """None for what authres cannot read, such as the form without a server's name that Microsoft 365 writes.
+    """None for what authres cannot read, such as results without the name of the server that found them.
 
     There is no second, more lenient reading: parts of this header repeat what the sender wrote, and two readings of it
     are a gap to slip a verdict through.

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from rules.drafting import situation
 from rules.loops import is_no_reply, is_robot
 from rules.message import read
-from rules.values import MailKind
+from rules.pack import RulePack
+from rules.policy import decide
+from rules.values import Language, MailKind, Message, ModelVersion, ReplyKind, Understanding
+from worker import packs
 
 OWN = ("info@kommun.example", "bygg@kommun.example")
 
@@ -37,6 +41,10 @@ SIGNS = [
     ("X-Autorespond: Re: Hej", MailKind.AUTO_REPLY, "auto_reply"),
     ("X-FC-MachineGenerated: true", MailKind.AUTO_REPLY, "auto_reply"),
     ("X-POST-MessageClass: 9; Autoresponder", MailKind.AUTO_REPLY, "auto_reply"),
+    ("X-OTRS-Loop: yes", MailKind.AUTO_REPLY, "auto_reply"),
+    ("X-RT-Loop-Prevention: kommun", MailKind.AUTO_REPLY, "auto_reply"),
+    ("X-FreeScout-Mail-Type: auto.reply", MailKind.AUTO_REPLY, "auto_reply"),
+    ("X-FreeScout-Mail-Type: customer.message", MailKind.MAIL, None),
     ("List-Id: Nytt <nytt.foretag.example>", MailKind.LIST, "list"),
     ("List-Unsubscribe: <mailto:av@foretag.example>", MailKind.LIST, "list"),
     ("List-Post: NO", MailKind.MAIL, None),
@@ -62,6 +70,96 @@ def test_header_decides_kind_and_reply(field: str, kind: MailKind, blocked_by: s
     assert (message.kind, message.reply_blocked_by) == (kind, blocked_by)
     assert message.reply_allowed is (blocked_by is None)
     assert message.auto_submitted is (kind in (MailKind.AUTO_REPLY, MailKind.BOUNCE, MailKind.RECEIPT))
+
+
+@pytest.fixture(scope="module")
+def pack() -> RulePack:
+    return packs.read(packs.shipped())
+
+
+def replies_to(pack: RulePack, message: Message) -> set[ReplyKind]:
+    """Whatever a mail is understood to be about, and however sure that is."""
+    ways = ((intent, reasons) for intent in pack.intents for reasons in ((), ("complaint",), ("threat_or_selfharm",)))
+    return {
+        decide(pack, situation(message, understood(intent, abstained), reasons, ())).reply
+        for intent, reasons in ways
+        for abstained in (False, True)
+    }
+
+
+def understood(intent: str, abstained: bool) -> Understanding:
+    return Understanding(Language("sv", 0.9), intent, 0.9, (), abstained, (), (), {}, (), ModelVersion("", "", ""), ())
+
+
+@pytest.mark.parametrize("field", [field for field, _, blocked_by in SIGNS if blocked_by])
+def test_standard_marks_stop_every_reply_path(pack: RulePack, field: str) -> None:
+    for more in (
+        (),
+        ("Reply-To: anna@annan.example",),
+        ("Subject: SV: Faktura", "In-Reply-To: <kp.1@norrvik.example>"),
+    ):
+        message = read(mail(field, *more))
+        assert not message.reply_allowed
+        assert message.needs_nobody
+        assert replies_to(pack, message) == {ReplyKind.NONE}
+
+
+REJECTIONS = [
+    ("Auto-Submitted: auto-replied", "Subject: Din uppdatering kunde inte behandlas"),
+    ("Auto-Submitted: auto-generated", "Subject: Your update couldn't be processed"),
+    ("Auto-Submitted: rejected", "Subject: Re: Faktura"),
+    ("X-Auto-Response-Suppress: All", "Subject: Avvisat: Faktura"),
+    ("Precedence: bulk", "Subject: Your message to the list awaits moderator approval"),
+    ("Precedence: auto_reply", "Subject: Viestiäsi ei voitu käsitellä"),
+    ("X-OTRS-Loop: yes", "Subject: Ärendet är stängt"),
+    (
+        "Content-Type: multipart/report; report-type=disposition-notification; boundary=b",
+        "Subject: Automatically rejected mail",
+    ),
+]
+
+
+@pytest.mark.parametrize("fields", REJECTIONS)
+def test_rejection_notice_counts_as_auto_reply(fields: tuple[str, ...]) -> None:
+    message = read(mail(*fields, sender="Ärendesystemet <support@annan.example>"))
+    assert message.kind in (MailKind.AUTO_REPLY, MailKind.RECEIPT)
+    assert message.auto_submitted
+    assert not message.reply_allowed
+
+
+def bounce(levels: int) -> bytes:
+    """A bounce that holds a bounce that holds a bounce, as two servers send them to each other."""
+    raw = mail("Subject: SV: Faktura", sender="info@kommun.example")
+    for _ in range(levels):
+        raw = (
+            b"From: Mail Delivery System <MAILER-DAEMON@mx.example>\r\nReturn-Path: <>\r\nSubject: Undeliverable: Faktura\r\n"
+            b"Content-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n--b\r\n\r\nUndeliverable\r\n"
+            b"--b\r\nContent-Type: message/delivery-status\r\n\r\nStatus: 5.1.1\r\n--b\r\nContent-Type: message/rfc822\r\n\r\n"
+            + raw
+            + b"\r\n--b--\r\n"
+        )
+    return raw
+
+
+BOUNCES = {
+    "as RFC 3464 has it": bounce(1),
+    "thirty deep": bounce(30),
+    "in the server's own words": mail("Return-Path: <>", sender="Mailer-Daemon@mx.example"),
+    "without a null sender": mail("Subject: Returned mail", sender="MAILER-DAEMON@mx.example"),
+    "by a postmaster": mail("Return-Path: <>", "X-Failed-Recipients: a@b.example", sender="postmaster@mx.example"),
+    "from our own address": mail("Return-Path: <>", "X-Failed-Recipients: a@b.example", sender=OWN[0]),
+    "with an answer address": mail(
+        "Content-Type: message/delivery-status", "Reply-To: anna@post.example", sender="anna@post.example"
+    ),
+}
+
+
+@pytest.mark.parametrize("raw", BOUNCES.values(), ids=BOUNCES)
+def test_bounce_never_creates_a_case_or_a_notice(pack: RulePack, raw: bytes) -> None:
+    message = read(raw, own_addresses=OWN)
+    assert (message.kind, message.reply_blocked_by) == (MailKind.BOUNCE, "bounce")
+    assert message.needs_nobody
+    assert replies_to(pack, message) == {ReplyKind.NONE}
 
 
 SUBJECTS = [

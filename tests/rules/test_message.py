@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
+import time
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rules.message import parsed, read
-from rules.values import Language, Message
+from rules.drafting import situation
+from rules.message import attachment, parsed, read
+from rules.policy import decide
+from rules.values import Language, MailKind, Message, ModelVersion, ReplyKind, Understanding
+from tests import winmail
+from worker import packs
 
 MAILS = Path(__file__).parent.parent / "mails"
 NAMES = sorted(path.stem for path in MAILS.glob("*.eml"))
@@ -169,6 +176,172 @@ def test_body_is_never_silently_empty() -> None:
         assert "The mail has no readable text." in read(HEADER + b"\r\n" + body).defects
     hidden = read(HEADER + b"Content-Type: text/html\r\n\r\n<p style='display:none'>Hej</p>")
     assert "All text of the HTML is hidden from the reader." in hidden.defects
+
+
+MALFORMED_TYPES = [
+    b"",
+    b";",
+    b"/",
+    b"text",
+    b"text/",
+    b"text/plain; charset",
+    b"text/plain; charset=",
+    b'text/plain; charset="utf-8',
+    b"text/plain; =utf-8; ;;",
+    b"text/plain; charset*=x'y",
+    b"text/plain; charset*0*=utf-8''%; charset*1=\xe5",
+    b"text/plain; charset*9999999999999999999=x",
+    b"\xff\xfe/\x80; \xe5=\xe4",
+    b"=?utf-8?q?text/plain?=",
+    b"text/plain\r\n\t;\r\n\tcharset=no-such-charset",
+    b"text/plain; charset=unicode_escape",
+    b"text/plain; charset=rot13",
+    b"multipart/mixed",
+    b'multipart/mixed; boundary=""',
+    b"multipart/mixed; boundary=" + b"b" * 5_000,
+    b"message/rfc822; charset=1252",
+]
+
+
+@pytest.mark.parametrize("content_type", MALFORMED_TYPES)
+def test_malformed_content_type_is_data_not_a_crash(content_type: bytes) -> None:
+    message = read(HEADER + b"Content-Type: " + content_type + b"\r\n\r\nHej")
+    assert message.text == "Hej" or [part.size for part in message.attachments] == [3]
+    parts = b"--b\r\n\r\nHej\r\n--b\r\nContent-Type: " + content_type + b"; name=fil\r\n\r\n\xe5\r\n--b--"
+    assert "Hej" in read(HEADER + b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + parts).text
+
+
+ODD_HEADERS = [
+    (b"From: <>", ""),
+    (b"From:", ""),
+    (b"From: Anna", ""),
+    (b"From: =?1252?q?=C5sa?= <a@post.example>", "a@post.example"),
+    (b"From: =?utf-8?b?!!?= <a@post.example>", "a@post.example"),
+    (b"From: =?utf-8?q?Anna <a@post.example>", "a@post.example"),
+    (b"From: \xc5sa \xff <a@post.example>", "a@post.example"),
+    (b"From: \xe5sa@post.example", "åsa@post.example"),
+    (b'From: "Anna <a@post.example>', "a@post.example"),
+    (b"From: a@post.example (((", "a@post.example"),
+    (b"From: a@b@c", ""),
+    (b"From: group:;", ""),
+    (b"From: a@post.example\r\nSubject: =?x-unknown?b?SGVq?=\r\nTo: ,,;<<>>", "a@post.example"),
+    (b"From: a@post.example\r\nDate: Thu, 32 Foo 99999 99:99:99 +9999", "a@post.example"),
+    (b"From: a@post.example\r\nMessage-ID: <[\r\nReferences: <\r\n\t\r\n", "a@post.example"),
+    (b"From: a@post.example\r\nno header at all\r\nTo: b@post.example", "a@post.example"),
+    (b"From: a@post.example\r\nSubject: " + b"=?utf-8?q?" + b"=C3" * 3_000 + b"?=", "a@post.example"),
+]
+
+
+@pytest.mark.parametrize(("head", "address"), ODD_HEADERS)
+def test_odd_headers_fall_back_never_raise(head: bytes, address: str) -> None:
+    message = read(head + b"\r\n\r\nHej")
+    assert (message.sender_address.address, message.text) == (address, "Hej")
+    assert message.defects
+    json.dumps(parsed(message, SWEDISH), ensure_ascii=False).encode("utf-8")
+
+
+def test_a_mail_without_date_from_and_message_id_is_read_and_told() -> None:
+    message = read(b"Subject: Soptunnan\r\n\r\nHej")
+    assert (message.date, message.message_id, message.sender_address.address) == (None, None, "")
+    assert (message.text, message.reply_blocked_by, message.needs_nobody) == ("Hej", "no_sender", False)
+    told = {"The mail has no date.", "The mail has no Message-ID.", "The mail names no sender."}
+    assert told <= set(message.defects)
+
+
+def test_a_message_id_used_twice_does_not_make_two_mails_one() -> None:
+    one, other = read(HEADER + b"\r\nHej"), read(HEADER + b"\r\nHej igen")
+    assert one.message_id == other.message_id
+    assert one.sha256 != other.sha256
+
+
+@pytest.mark.timeout(30)
+def test_an_attachment_of_25_mb_is_read_in_bounded_time_and_memory() -> None:
+    content = bytes(range(256)) * 100_000
+    packed = base64.encodebytes(content).replace(b"\n", b"\r\n")
+    file = b"--b\r\nContent-Type: application/pdf; name=karta.pdf\r\nContent-Transfer-Encoding: base64\r\n\r\n" + packed
+    raw = HEADER + b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nHej\r\n" + file + b"--b--\r\n"
+    started = time.process_time()
+    message = read(raw)
+    assert time.process_time() - started < 5
+    assert (message.text, [part.size for part in message.attachments]) == ("Hej", [len(content)])
+    tracemalloc.start()
+    found = attachment(raw, 0)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found is not None
+    assert found[1] == content
+    assert most < 8 * len(raw)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("letter", [b"a", b"\xe5", b"\0", b"<", b"> ", b"=", "å".encode()])
+@pytest.mark.parametrize("content_type", [b"text/plain", b"text/html"])
+def test_a_line_of_5_mb_is_read_in_bounded_time(letter: bytes, content_type: bytes) -> None:
+    line = letter * (5_000_000 // len(letter))
+    message = read(HEADER + b"Content-Type: " + content_type + b"; charset=utf-8\r\n\r\nHej " + line)
+    assert message.text.startswith("Hej")
+    assert len(message.text) <= 1_000_000
+
+
+@pytest.mark.parametrize("levels", [1, 2, 300])
+def test_a_forwarded_mail_is_a_file_whatever_it_holds_and_not_the_senders_words(levels: int) -> None:
+    inner = HEADER + b"\r\nAnnans ord"
+    for _ in range(levels):
+        parts = b"--b\r\n\r\nEgna ord\r\n--b\r\nContent-Type: message/rfc822; name=vb.eml\r\n\r\n" + inner
+        inner = HEADER + b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + parts + b"\r\n--b--"
+    # All of them use the same boundary, as a program does that numbers each mail's parts anew.
+    message = read(inner)
+    assert message.text.startswith("Egna ord")
+    assert any(part.content_type == "message/rfc822" for part in message.attachments)
+    distinct = inner.replace(b"boundary=b\r", b"boundary=a\r", 1).replace(b"--b", b"--a", 2)
+    outermost = read(distinct[: -len(b"--b--")] + b"--a--")
+    assert (outermost.text, [part.content_type for part in outermost.attachments]) == ("Egna ord", ["message/rfc822"])
+
+
+def test_attachment_count_equals_source_count() -> None:
+    names = [f"fil {number}.txt" for number in range(40)]
+    inside = winmail.mail(winmail.tnef(*(winmail.file(name, name.encode()) for name in names)), text="Hej")
+    assert [part.name for part in read(inside).attachments] == names
+    assert [(attachment(inside, place) or ("", b""))[1] for place in range(40)] == [name.encode() for name in names]
+    head = HEADER + b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nHej\r\n"
+    part = b"--b\r\nContent-Type: %b\r\n\r\nx\r\n"
+    for content_type in (b"image/png", b"text/plain; name=a.txt", b"message/rfc822", b"x/y; name=winmail.dat"):
+        raw = head + part % content_type * 1_000 + b"--b--"
+        assert len(read(raw).attachments) == 1_000
+        assert attachment(raw, 999) is not None
+        assert attachment(raw, 1_000) is None
+
+
+NOTHING_UNDERSTOOD = Understanding(
+    language=Language("sv", 0.9),
+    intent="waste_collection",
+    confidence=0.9,
+    alternatives=(),
+    abstained=False,
+    secondary=(),
+    reasons=(),
+    entities={},
+    national_ids=(),
+    model=ModelVersion("", "", ""),
+    rules_fired=(),
+)
+
+
+@pytest.mark.parametrize("name", ["smime_encrypted", "pgp_encrypted", "pgp_encrypted_inline"])
+def test_encrypted_mail_is_kept_marked_and_handed_to_a_person(name: str) -> None:
+    message, _ = read_fixture(name)
+    assert message.kind is MailKind.ENCRYPTED
+    assert "The mail is encrypted; its text cannot be read here." in message.defects
+    assert message.attachments or "BEGIN PGP MESSAGE" in message.text
+    pack = packs.read(packs.shipped())
+    assert decide(pack, situation(message, NOTHING_UNDERSTOOD, (), ())).reply is ReplyKind.PERSON
+
+
+@pytest.mark.parametrize("name", ["smime_signed_clear", "smime_signed_opaque", "pgp_clear_signed"])
+def test_signed_mail_is_read_as_any_other(name: str) -> None:
+    message, _ = read_fixture(name)
+    assert message.kind is MailKind.MAIL
+    assert message.reply_text
 
 
 def test_plain_text_that_says_something_else_than_the_html_is_told() -> None:

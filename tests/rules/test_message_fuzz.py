@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from rules.message import parsed, read
 from rules.values import Language, Message
+from tests import winmail
 
 SEEDS = [path.read_bytes() for path in sorted((Path(__file__).parent.parent / "mails").glob("*.eml"))]
 EXAMPLES = int(os.environ.get("KOMMUNPOST_FUZZ", "500"))
@@ -54,9 +55,62 @@ BITS = [
     b"<style>@media{.a{",
 ]
 
+RICH = (
+    rb"{\rtf1\ansi\ansicpg1252\deff0{\fonttbl{\f0 A;}{\f1\fcharset204 B;}}{\colortbl;\red255\green255\blue255;}"
+    rb"\f0 Hej p\'e5 dig {\cf1 vitt} {\v dolt} \u8221?\par{\*\unknown x}{\pict 00}\b fet\b0}"
+)
+HTML_IN_RICH = (
+    rb"{\rtf1\ansi\fromhtml1{\*\htmltag84 <p>}Hej \htmlrtf\par\htmlrtf0{\*\htmltag92 </p>}"
+    rb"{\*\htmltag <p style='display:none'>}dolt}"
+)
+# Where a mail holds one of these, the winmail.dat inside is bent rather than its base64.
+WINMAILS = [
+    winmail.tnef(winmail.plain("Hej på dig"), winmail.file("karta å.pdf", b"%PDF" * 30)),
+    winmail.tnef(
+        winmail.body(
+            winmail.value(winmail.CODE_PAGE, winmail.INTEGER, 65001),
+            winmail.value(winmail.HTML, winmail.BINARY, "<p>Hej på dig</p>".encode()),
+            winmail.named_value("x", 1),
+        ),
+        winmail.embedded("annan", winmail.tnef(winmail.plain("inuti"))),
+    ),
+    winmail.tnef(winmail.body(winmail.value(winmail.RTF, winmail.BINARY, winmail.packed_rtf(RICH)))),
+    winmail.tnef(winmail.body(winmail.value(winmail.RTF, winmail.BINARY, winmail.packed_rtf(HTML_IN_RICH)))),
+    winmail.tnef(winmail.body(winmail.value(winmail.RTF, winmail.BINARY, winmail.rtf_bomb(2_000)))),
+]
+WINMAIL_BITS = [
+    b"\xff\xff\xff\xff",
+    b"\0\0\0\0",
+    b"\x78\x9f\x3e\x22",
+    b"\x01\x03\x90\x06\x00",
+    b"\x02\x05\x90\x06\x00",
+    b"\x02\x02\x90\x06\x00",
+    b"\x1f\x10\x00\x10",
+    b"\x02\x01\x09\x10",
+    b"LZFu",
+    b"MELA",
+    b"{\\*\\htmltag",
+    b"\\bin999999999 ",
+    b"\\u-1?",
+    b"\\uc8",
+    b"\\'",
+    b"{" * 50,
+    b"}" * 50,
+]
+
 mutation = st.one_of(
     st.tuples(st.just("insert"), st.integers(0, 10_000), st.sampled_from(BITS)),
     st.tuples(st.just("insert"), st.integers(0, 10_000), st.binary(max_size=20)),
+    st.tuples(st.just("cut"), st.integers(0, 10_000), st.integers(1, 200)),
+    st.tuples(st.just("repeat"), st.integers(0, 10_000), st.integers(2, 50)),
+)
+
+
+winmail_mutation = st.one_of(
+    st.tuples(st.just("insert"), st.integers(0, 10_000), st.sampled_from(WINMAIL_BITS)),
+    st.tuples(
+        st.just("replace"), st.integers(0, 10_000), st.one_of(st.sampled_from(WINMAIL_BITS), st.binary(max_size=4))
+    ),
     st.tuples(st.just("cut"), st.integers(0, 10_000), st.integers(1, 200)),
     st.tuples(st.just("repeat"), st.integers(0, 10_000), st.integers(2, 50)),
 )
@@ -67,7 +121,7 @@ def mutated(seed: bytes, mutations: list[tuple[str, int, bytes | int]]) -> bytes
     for what, where, argument in mutations:
         place = where % (len(raw) + 1)
         if isinstance(argument, bytes):
-            raw = raw[:place] + argument + raw[place:]
+            raw = raw[:place] + argument + raw[place + (len(argument) if what == "replace" else 0) :]
         elif what == "cut":
             raw = raw[:place] + raw[place + argument :]
         else:
@@ -76,9 +130,9 @@ def mutated(seed: bytes, mutations: list[tuple[str, int, bytes | int]]) -> bytes
 
 
 def check(raw: bytes) -> Message:
-    started = time.perf_counter()
+    started = time.process_time()
     message = read(raw, authserv_ids=("mx.kommun.example",), own_addresses=("info@kommun.example",))
-    assert time.perf_counter() - started < MAX_SECONDS
+    assert time.process_time() - started < MAX_SECONDS
     assert not any(defect.startswith("The mail could not be read (") for defect in message.defects)
     assert message.text.strip() == "" or message.reply_text.strip()
     assert message.reply_allowed is (message.reply_blocked_by is None)
@@ -100,6 +154,19 @@ quick = settings(
 @given(st.sampled_from(SEEDS), st.lists(mutation, min_size=1, max_size=8))
 def test_bent_mail_is_read(seed: bytes, mutations: list[tuple[str, int, bytes | int]]) -> None:
     check(mutated(seed, mutations))
+
+
+@quick
+@given(st.sampled_from(WINMAILS), st.lists(winmail_mutation, min_size=1, max_size=8), st.sampled_from(["", "Hej"]))
+def test_bent_winmail_is_read(seed: bytes, mutations: list[tuple[str, int, bytes | int]], text: str) -> None:
+    check(winmail.mail(mutated(seed, mutations), text=text))
+
+
+@quick
+@given(st.sampled_from([RICH, HTML_IN_RICH]), st.lists(winmail_mutation, min_size=1, max_size=8))
+def test_bent_rich_text_is_read(seed: bytes, mutations: list[tuple[str, int, bytes | int]]) -> None:
+    packed = winmail.packed_rtf(mutated(seed, mutations))
+    check(winmail.mail(winmail.tnef(winmail.body(winmail.value(winmail.RTF, winmail.BINARY, packed)))))
 
 
 @quick

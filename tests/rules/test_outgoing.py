@@ -35,8 +35,20 @@ def test_a_reply_stands_in_the_thread_of_the_mail_it_answers() -> None:
     assert reply.get_content().replace("\r\n", "\n") == REPLY["body"]
 
 
-def test_nobody_is_copied_in_secret() -> None:
-    assert b"bcc" not in mime(**REPLY).lower()  # type: ignore[arg-type]
+def test_bcc_never_leaves_in_headers() -> None:
+    copied = {**REPLY, "recipients": Recipients(("a@post.example",), ("b@post.example",))}
+    for changes in (REPLY, copied, {**REPLY, "quotation": "Anna skrev:\n> Bcc: eve@mail.example"}):
+        head = mime(**changes).partition(b"\r\n\r\n")[0]  # type: ignore[arg-type]
+        assert b"bcc" not in head.lower()
+
+
+def test_the_mail_that_is_answered_stands_quoted_below_the_body() -> None:
+    quoted = "Anna Berg skrev den 4 november 2026 kl. 10.12:\n> När töms kärlet på Ekvägen?\n>\n> " + "ord " * 300
+    reply = parsed(mime(**{**REPLY, "quotation": quoted}))  # type: ignore[arg-type]
+    assert reply.get_content().replace("\r\n", "\n") == f"Hej!\n\nBeloppet är 4 386 kronor.\n\n{quoted}\n"
+    assert (reply.get_content_type(), reply.get_content_charset()) == ("text/plain", "utf-8")
+    assert reply["Content-Transfer-Encoding"] == "quoted-printable"
+    assert mime(**REPLY) == mime(**REPLY, quotation="")  # type: ignore[arg-type]
 
 
 def test_the_same_reply_is_the_same_bytes() -> None:
@@ -136,6 +148,11 @@ def test_a_mail_without_a_message_id_is_answered_outside_any_thread() -> None:
         ("Faktura", "Re: Faktura"),
         ("SV: VS: Re: Faktura", "Re: Faktura"),
         ("VL: Lasku", "Re: Lasku"),
+        ("VS: Vedr. faktura", "Re: Vedr. faktura"),
+        ("RE : Re[2]: AW: Faktura", "Re: Faktura"),
+        ("Antw: Svar: FW: Fwd: VB: sv:Faktura", "Re: Faktura"),
+        ("Ang: bygglov", "Re: Ang: bygglov"),
+        ("Revision: taxa", "Re: Revision: taxa"),
         ("", "Re:"),
         ("Faktura\r\n\tBcc: eve@mail.example", "Re: Faktura Bcc: eve@mail.example"),
     ],

@@ -74,8 +74,7 @@ def test_quotation_below_its_line_is_cut(line: str, mark: str) -> None:
 @pytest.mark.parametrize("block", BLOCKS.values(), ids=BLOCKS)
 @pytest.mark.parametrize("above", ["", "________________________________\n", "-----\n"])
 def test_mail_below_a_header_block_is_cut(block: str, above: str) -> None:
-    kept = reply_text(f"Ekvägen 4.\n\n{above}{block}\n\nHej Anna,\nvilken adress?\n")
-    assert kept.strip("_-\n") == "Ekvägen 4."
+    assert reply_text(f"Ekvägen 4.\n\n{above}{block}\n\nHej Anna,\nvilken adress?\n") == "Ekvägen 4."
 
 
 @pytest.mark.parametrize("separator", SEPARATORS)

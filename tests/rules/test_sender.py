@@ -94,6 +94,39 @@ def test_only_a_dmarc_pass_in_the_topmost_result_of_our_server_verifies(
     assert sender.reason.endswith(".")
 
 
+EXCHANGE_ONLINE = (
+    "spf=pass (sender IP is 192.0.2.1)\r\n smtp.mailfrom=post.example; dkim=pass (signature was verified)\r\n"
+    " header.d=post.example;dmarc=pass action=none\r\n header.from=post.example;compauth=pass reason=100"
+)
+
+
+@pytest.mark.parametrize(
+    ("results", "verified"),
+    [
+        ([EXCHANGE_ONLINE], True),
+        ([EXCHANGE_ONLINE, "mx.annan.example; dmarc=fail header.from=post.example"], True),
+        ([EXCHANGE_ONLINE.replace("dmarc=pass", "dmarc=fail")], False),
+        ([EXCHANGE_ONLINE.replace("header.from=post", "header.from=annan")], False),
+        (["spf=none; dmarc=none action=none header.from=post.example", EXCHANGE_ONLINE], False),
+        (["mx.annan.example; none", EXCHANGE_ONLINE], False),
+        (["microsoft-365; dmarc=fail header.from=post.example", EXCHANGE_ONLINE], False),
+    ],
+)
+def test_results_without_a_name_count_only_on_top_and_only_where_microsoft_365_is_named(
+    results: list[str], verified: bool
+) -> None:
+    assert judged(*results, ids=("microsoft-365",)).verified is verified
+    assert not judged(*results).verified
+
+
+@pytest.mark.parametrize("senders", [(ANNA,), (ANNA, ANNA), ()])
+def test_an_account_of_the_mailboxs_own_directory_is_proven_when_it_is_the_only_sender(
+    senders: tuple[Mailbox, ...],
+) -> None:
+    sender = prove((), senders, from_directory=True)
+    assert (sender.verified, sender.method is SenderMethod.DIRECTORY) == ((len(senders) == 1,) * 2)
+
+
 def test_without_a_named_server_nothing_is_ever_verified() -> None:
     assert not judged(PASS, ids=()).verified
     assert not judged("; dmarc=pass header.from=post.example", ids=("",)).verified

@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 
 from connectors.base import Mailbox, Register
 from connectors.errors import Permanent
+from connectors.read_only import ReadOnly
 
 # kind -> class, named as text so that a folder of mails can be read without loading a database driver.
 MAILBOXES: Mapping[str, str] = {
@@ -28,6 +29,11 @@ REGISTERS: Mapping[str, str] = {
 
 def open_mailbox(kind: str, options: Mapping[str, object]) -> Mailbox:
     return cast(Mailbox, _opened("mailbox", MAILBOXES, kind, options))
+
+
+def open_mailbox_read_only(kind: str, options: Mapping[str, object]) -> Mailbox:
+    """The same mailbox without the methods that would write to it or send from it."""
+    return ReadOnly(open_mailbox(kind, options))
 
 
 def open_register(kind: str, name: str, options: Mapping[str, object]) -> Register:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from enum import StrEnum
+from typing import Literal, Protocol, runtime_checkable
 
 from pydantic import ConfigDict
 
@@ -34,6 +35,9 @@ class Fetched:
     """When the mailbox's server took it (INTERNALDATE), aware; None where the mailbox does not know."""
     cursor: Cursor
     """Store this together with the mail, in one transaction: reading then goes on behind it."""
+    from_directory: bool = False
+    """The mailbox's server says that an account of its own directory handed this mail in, signed in as the address in
+    From. Never deduced from a header: whoever writes from outside could have written it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,8 @@ class Finding:
     ok: bool
     what: str
     remedy: str = ""
+    needed_to: Literal["read", "write back", "send"] = "read"
+    """What does not work as long as this is not in order. A pilot that only reads can do without the rest."""
 
 
 class Mailbox(Protocol):
@@ -85,8 +91,68 @@ class Mailbox(Protocol):
         """Ask the mailbox whether a mail with this Message-ID left (Sent folder, or our own copy in the inbox)."""
         ...
 
+    def replies_to(self, message_id: str) -> frozenset[str]:
+        """The Message-IDs of what was sent from this mailbox in answer to a mail (In-Reply-To), by us or by staff."""
+        ...
+
     def check(self) -> Iterator[Finding]:
         """Try what is configured: sign in, list, read one, find Sent, greet the outgoing server."""
+        ...
+
+
+class Mark(StrEnum):
+    """How far a mail has come, as staff see it on the mail itself in Outlook or Thunderbird."""
+
+    TRIAGED = "triaged"
+    WAITING = "waiting"
+    ANSWERED = "answered"
+
+
+@dataclass(frozen=True, slots=True)
+class PutDraft:
+    """Our draft in the mailbox's own Drafts folder, and what it looked like when we put it there."""
+
+    remote_id: str
+    version: str
+    """Another one as soon as somebody has changed the draft."""
+
+
+@runtime_checkable
+class WritesBack(Protocol):
+    """A mailbox in which staff see on the mail itself what became of it. What others wrote there stays as it is."""
+
+    def mark(self, remote_id: str, mark: Mark | None) -> bool:
+        """Put this mark in place of any other of ours; None takes ours away. False when the mail is not there."""
+        ...
+
+    def put_draft(self, raw: bytes, answers: str) -> PutDraft:
+        """Put a reply into Drafts, in the thread of the mail with the remote id `answers`. Sends nothing.
+
+        A draft with the same Message-ID that is there already is kept as it is, and returned.
+        """
+        ...
+
+    def take_back(self, draft: PutDraft) -> bool:
+        """Remove our draft unless somebody has changed it since: then it is theirs, stays, and False is returned."""
+        ...
+
+    def move(self, remote_id: str, folder: str) -> bool:
+        """Move a mail to a folder below the inbox's own level, by its name. False when the mail is not there.
+
+        Raises Permanent when there is no such folder.
+        """
+        ...
+
+
+@runtime_checkable
+class Notifies(Protocol):
+    """A mailbox that can say at once that mail has come. Polling goes on beside it: a notice only wakes the reader."""
+
+    def wait_for_mail(self, at_most_s: float) -> bool:
+        """True as soon as the server says that mail may have come, False when `at_most_s` went by in silence.
+
+        Raises Transient, Refused or Permanent; never waits longer than `at_most_s` and its own time-out together.
+        """
         ...
 
 

@@ -1,4 +1,4 @@
-"""Calls to Exchange Web Services for one mailbox: one attempt each, and what a refusal means in plain words.
+"""Calls to Exchange Web Services for one mailbox: one attempt each, over a connection of its own.
 
 It must never repeat a request by itself, and never let the library's log have what was asked or answered.
 """
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, cast
+from urllib.parse import urlsplit
 
 import requests
 from exchangelib import (  # type: ignore[import-untyped]
@@ -23,18 +24,17 @@ from exchangelib import (  # type: ignore[import-untyped]
     Configuration,
     Credentials,
     Identity,
-    errors,
 )
 from exchangelib.credentials import OAuth2Credentials  # type: ignore[import-untyped]
-from exchangelib.errors import EWSError  # type: ignore[import-untyped]
 from exchangelib.protocol import CachingProtocol, FailFast, Protocol  # type: ignore[import-untyped]
-from exchangelib.services import CreateItem, GetItem  # type: ignore[import-untyped]
+from exchangelib.services import CreateItem, DeleteItem, GetItem, MoveItem, UpdateItem  # type: ignore[import-untyped]
 from exchangelib.transport import BASIC, NTLM, OAUTH2  # type: ignore[import-untyped]
 from exchangelib.version import EXCHANGE_2016, Version  # type: ignore[import-untyped]
 from requests.adapters import HTTPAdapter
 
 from connectors.entra import Application
-from connectors.errors import ConnectorError, Permanent, Refused, Transient
+from connectors.errors import ConnectorError, Permanent, Transient
+from connectors.ews_refusals import REFUSED_STATUSES, NotTaken, explained
 from connectors.network import reaching, tls_context
 
 # exchangelib writes whole requests into the log when one goes wrong: mail, addresses.
@@ -45,67 +45,6 @@ logging.getLogger("spnego").setLevel(logging.WARNING)
 PATH = "/EWS/Exchange.asmx"
 _READ_AT_ONCE_BYTES = 2**16
 _LONGEST_END = 64
-
-# What exchangelib stumbles over when an answer is XML, but not what Exchange sends.
-_ODD_ANSWER = (AttributeError, KeyError, TypeError, ValueError, SyntaxError)
-
-# Codes with which Exchange says that it has done nothing of what was asked.
-_REFUSALS: dict[type[EWSError], tuple[type[ConnectorError], str]] = {
-    errors.ErrorServerBusy: (Transient, "The Exchange server is too busy for now: wait, it is tried again."),
-    errors.ErrorExceededConnectionCount: (
-        Transient,
-        "The login has too many connections to the Exchange server: use a login that nobody else uses.",
-    ),
-    errors.ErrorSubmissionQuotaExceeded: (
-        Transient,
-        "The mailbox has sent as many mails as Exchange allows for now: wait, it is tried again.",
-    ),
-    errors.ErrorAccessDenied: (
-        Refused,
-        "The login has no right to the mailbox or to one of its folders: give it full access to the mailbox.",
-    ),
-    errors.ErrorImpersonateUserDenied: (
-        Refused,
-        "The login may not act for this mailbox: give it the role ApplicationImpersonation, or set access to delegate.",
-    ),
-    errors.ErrorNonExistentMailbox: (
-        Permanent,
-        "The server has no mailbox with this address: correct mailbox. One in Microsoft 365 needs the kind graph.",
-    ),
-    errors.ErrorSendAsDenied: (Refused, "The login may not send from the mailbox's address: give it Send As."),
-    errors.ErrorAccountDisabled: (Refused, "The login is disabled: have it enabled."),
-    errors.ErrorPasswordExpired: (Refused, "The password of the login has expired: set a new one that does not."),
-    errors.ErrorInvalidRecipients: (Permanent, "Exchange does not accept a recipient of the mail."),
-    errors.ErrorMessageSizeExceeded: (Permanent, "The mail is larger than Exchange takes."),
-    errors.ErrorMimeContentInvalid: (Permanent, "Exchange cannot read the mail that it was given."),
-    errors.ErrorInvalidServerVersion: (Permanent, "The Exchange server is too old: version 2016 or later is needed."),
-}
-_ALIKE: dict[type[EWSError], type[EWSError]] = {
-    errors.ErrorImpersonationDenied: errors.ErrorImpersonateUserDenied,
-    errors.ErrorImpersonationFailed: errors.ErrorImpersonateUserDenied,
-    errors.ErrorMissingEmailAddress: errors.ErrorNonExistentMailbox,
-    errors.ErrorMailboxLogonFailed: errors.ErrorAccessDenied,
-    errors.ErrorPasswordChangeRequired: errors.ErrorPasswordExpired,
-    errors.ErrorMimeContentInvalidBase64String: errors.ErrorMimeContentInvalid,
-    errors.ErrorIncorrectSchemaVersion: errors.ErrorInvalidServerVersion,
-    errors.ErrorInvalidSchemaVersionForMailboxVersion: errors.ErrorInvalidServerVersion,
-}
-# The same, said by status alone.
-_REFUSED_STATUSES: dict[int, tuple[type[ConnectorError], str]] = {
-    401: (Refused, "{server} does not accept our {proof}."),
-    403: (Refused, "{server} keeps the login out of Exchange Web Services: have EWS allowed for it."),
-    404: (Permanent, "{server} answers, but has no Exchange Web Services: correct the host."),
-    413: (Permanent, "The mail is larger than {server} takes."),
-    429: (Transient, "{server} is too busy for now: wait, it is tried again."),
-} | dict.fromkeys((301, 302, 307, 308, 405), (Permanent, "{server} sends us elsewhere: correct the host."))
-
-
-class NotTaken(Exception):
-    """An answer by which the server is known to have done nothing, whatever was asked."""
-
-    def __init__(self, meaning: ConnectorError) -> None:
-        super().__init__()
-        self.meaning = meaning
 
 
 @dataclass(frozen=True)
@@ -153,35 +92,7 @@ def signed_in(login: Login, mailbox: str, *, impersonating: bool) -> Iterator[Ac
         account.protocol.close()
 
 
-@contextmanager
-def explained() -> Iterator[None]:
-    try:
-        yield
-    except NotTaken as answer:
-        raise answer.meaning from None
-    except EWSError as failure:
-        raise meaning_of(failure) from None
-    except _ODD_ANSWER:
-        raise Transient("The Exchange server gave an answer that cannot be read.") from None
-
-
-def meaning_of(failure: EWSError) -> ConnectorError:
-    """The server's own words stay out: they may repeat an address."""
-    code = _ALIKE.get(type(failure), type(failure))
-    if code not in _REFUSALS:
-        return Transient(
-            f"The Exchange server could not do what it was asked ({type(failure).__name__}): it is tried again; if it "
-            "lasts, look up this code."
-        )
-    kind, sentence = _REFUSALS[code]
-    return kind(sentence, retry_after_s=getattr(failure, "back_off", None))
-
-
-def is_refusal(failure: EWSError) -> bool:
-    return _ALIKE.get(type(failure), type(failure)) in _REFUSALS
-
-
-class _Once:
+class Once:
     """One request, one answer. The library would ask again, and take a passing fault for ErrorServerBusy."""
 
     def _api_versions_to_try(self) -> tuple[str]:
@@ -191,11 +102,23 @@ class _Once:
         yield from self._response_generator(payload=payload)  # type: ignore[attr-defined]
 
 
-class CreateOnce(_Once, CreateItem):  # type: ignore[misc]
+class CreateOnce(Once, CreateItem):  # type: ignore[misc]
     pass
 
 
-class GetOnce(_Once, GetItem):  # type: ignore[misc]
+class GetOnce(Once, GetItem):  # type: ignore[misc]
+    pass
+
+
+class UpdateOnce(Once, UpdateItem):  # type: ignore[misc]
+    pass
+
+
+class MoveOnce(Once, MoveItem):  # type: ignore[misc]
+    pass
+
+
+class DeleteOnce(Once, DeleteItem):  # type: ignore[misc]
     pass
 
 
@@ -260,7 +183,7 @@ class _Session(requests.Session):
                 response = super().send(request, **options)
             except requests.RequestException as failure:
                 raise _as_os_error(failure) from None
-        response.__class__ = _Answer
+        response.__class__ = _Stream if options.get("stream") else _Answer
         return response
 
 
@@ -268,6 +191,21 @@ class _Answer(requests.Response):
     def iter_content(self, chunk_size: Any = _READ_AT_ONCE_BYTES, decode_unicode: Any = False) -> Iterator[Any]:
         """The library names no size and would get byte by byte: ten seconds for a mail of 25 MB."""
         return cast(Iterator[Any], super().iter_content(chunk_size, decode_unicode))
+
+
+class _Stream(_Answer):
+    """An answer that goes on for minutes: whoever reads it judges it part by part."""
+
+
+@contextmanager
+def reading_from(answer: requests.Response) -> Iterator[None]:
+    """Failures of the network while the parts of an answer come in."""
+    at = urlsplit(answer.url)
+    with reaching(str(at.hostname), at.port or 443):
+        try:
+            yield
+        except requests.RequestException as failure:
+            raise _as_os_error(failure) from None
 
 
 class _Https(HTTPAdapter):
@@ -289,9 +227,12 @@ class _OneAttempt(FailFast):  # type: ignore[misc]
         self._login = login
 
     def raise_response_errors(self, response: requests.Response) -> None:
-        status, content = response.status_code, response.content
-        if status in _REFUSED_STATUSES:
-            kind, sentence = _REFUSED_STATUSES[status]
+        status = response.status_code
+        if status == 200 and isinstance(response, _Stream):
+            return
+        content = response.content
+        if status in REFUSED_STATUSES:
+            kind, sentence = REFUSED_STATUSES[status]
             if status == 401 and self._login.application is not None:
                 self._login.application.forget_token()
                 kind = Transient  # a token may be withdrawn before its time; the next attempt has a new one

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import KW_ONLY
 from datetime import UTC, datetime
+from email.parser import BytesHeaderParser
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -70,6 +71,12 @@ class FolderMailbox:
         stem = _file_stem(checked(message_id))
         return self.sent_path is not None and any(self.sent_path.glob(f"{stem}-*.eml"))
 
+    def replies_to(self, message_id: str) -> frozenset[str]:
+        wanted = checked(message_id)
+        if self.sent_path is None:
+            return frozenset()
+        return frozenset(answer for path in self.sent_path.glob("*.eml") for answer in _answers(path, wanted))
+
     def check(self) -> Iterator[Finding]:
         try:
             first = next(self.fetch_since({}), None)
@@ -78,11 +85,12 @@ class FolderMailbox:
         else:
             yield _finding_on(first, self.path)
         if self.sent_path is None:
-            yield Finding(True, "Nothing is sent from here: sent_path is not set.")
+            yield Finding(True, "Nothing is sent from here: sent_path is not set.", needed_to="send")
         elif os.access(_nearest_existing(self.sent_path), os.W_OK):
-            yield Finding(True, f"Replies are written to {self.sent_path}.")
+            yield Finding(True, f"Replies are written to {self.sent_path}.", needed_to="send")
         else:
-            yield Finding(False, f"{self.sent_path} may not be written to.", "Give this user the right to write there.")
+            remedy = "Give this user the right to write there."
+            yield Finding(False, f"{self.sent_path} may not be written to.", remedy, needed_to="send")
 
     def _is_mbox(self) -> bool:
         if self.path.is_dir() or self.path.suffix.lower() == ".eml":
@@ -169,6 +177,14 @@ def _finding_on(first: Fetched | Unreadable | None, path: Path) -> Finding:
 
 def _file_stem(message_id: str) -> str:
     return hashlib.sha256(message_id.encode()).hexdigest()[:24]
+
+
+def _answers(path: Path, message_id: str) -> Iterator[str]:
+    """The Message-ID of a sent mail that answers the one we look for."""
+    with path.open("rb") as file:
+        headers = BytesHeaderParser().parse(file)
+    if str(headers.get("In-Reply-To", "")).strip() == message_id:
+        yield str(headers.get("Message-ID", "")).strip()
 
 
 def _write_atomically(target: Path, raw: bytes) -> None:

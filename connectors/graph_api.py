@@ -18,7 +18,8 @@ from connectors.entra import Application
 from connectors.errors import ConnectorError, Permanent, Refused, Transient
 from connectors.https import NEVER_LEFT, reaching_http, retry_after_s
 
-# An id that stays when staff move a mail to another folder, which would otherwise look like a new one.
+# An id that stays when staff move a mail to another folder, which would otherwise look like a new one. It is only
+# understood in requests that carry this header themselves.
 IMMUTABLE_IDS = 'IdType="ImmutableId"'
 
 _CODE = re.compile(r"[A-Za-z0-9_.]{1,60}")
@@ -75,7 +76,11 @@ class BrokenOff(Transient):
 
 
 class Gone(Transient):
-    """What we wanted to change has been moved, sent or deleted."""
+    """What we asked for or wanted to change has been moved, sent or deleted."""
+
+
+class Overtaken(Transient):
+    """Somebody else changed it between our reading and our writing: nothing of ours was written."""
 
 
 @dataclass(frozen=True)
@@ -88,9 +93,8 @@ class Graph:
         """A JSON answer about the mailbox. `path` may be a link of Graph's own, without base_url in front."""
         with self.reading(path, params, **headers) as response:
             response.read()
-            if not response.is_success:
-                raise refusal(response, "Mail.ReadWrite")
-            return answer_in(response)
+        _raise_for_refusal(response, "Mail.Read")
+        return answer_in(response)
 
     @contextmanager
     def reading(self, path: str, params: Mapping[str, str] | None = None, **headers: str) -> Iterator[httpx.Response]:
@@ -113,10 +117,7 @@ class Graph:
         if response.status_code == 401:
             self.application.forget_token()
             raise Transient("Microsoft 365 wants a new token.")
-        if code_of(response) == "ErrorItemNotFound":
-            raise Gone("What was to be changed in the mailbox is not there any more.")
-        if not response.is_success:
-            raise refusal(response, "Mail.ReadWrite")
+        _raise_for_refusal(response, "Mail.ReadWrite")
         return answer_in(response) if response.content else {}
 
     def attempt(self, method: str, path: str, **content: Any) -> httpx.Response:
@@ -142,6 +143,28 @@ class Graph:
 
 def path_of(mail_id: object) -> str:
     return f"messages/{quote(str(mail_id), safe='')}"
+
+
+def quoted(text: str) -> str:
+    """As a string in an OData filter."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def listed_in(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
+    listed = answer.get("value")
+    if not isinstance(listed, list):
+        raise Transient("Microsoft 365 gave an answer that cannot be read.")
+    return [one for one in listed if isinstance(one, dict)]
+
+
+def _raise_for_refusal(response: httpx.Response, needs: str) -> None:
+    code = code_of(response) if not response.is_success else ""
+    if code == "ErrorItemNotFound":
+        raise Gone("What was asked for in the mailbox is not there any more.")
+    if response.status_code == 412 or code == "ErrorIrresolvableConflict":
+        raise Overtaken("Somebody else is changing the same mail: wait, it is tried again.")
+    if not response.is_success:
+        raise refusal(response, needs)
 
 
 def refusal(response: httpx.Response, needs: str) -> ConnectorError:

@@ -6,13 +6,11 @@ Until `send` is asked for nothing can leave, so everything before it may fail wi
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from email import policy
 from email.message import MIMEPart
 from email.parser import BytesParser
-from typing import Any
 
 import httpx
 
@@ -20,6 +18,7 @@ from connectors.addressees import recipients_without_header
 from connectors.base import Envelope
 from connectors.errors import ConnectorError, Permanent, Transient, Unclear
 from connectors.graph_api import Gone, Graph, path_of, refusal
+from connectors.graph_search import copies, has_left
 from connectors.https import NEVER_LEFT, reaching_http, retry_after_s
 
 # A request may have 4 MiB, and base64 makes four bytes out of three.
@@ -36,28 +35,6 @@ class Attachment:
     name: str
     content_type: str
     content: bytes
-
-
-def copies(graph: Graph, place: str, message_id: str) -> Iterator[dict[str, Any]]:
-    """Mails with exactly this Message-ID in a folder of the mailbox, or anywhere in it."""
-    quoted = message_id.replace("'", "''")
-    found = graph.read(
-        f"{place}messages",
-        {
-            "$filter": f"internetMessageId eq '{quoted}'",
-            "$select": "id,internetMessageId,isDraft",
-            "$expand": "singleValueExtendedProperties($filter=id eq 'Integer 0x0E07')",
-        },
-    )
-    listed = found.get("value")
-    if not isinstance(listed, list):
-        raise Transient("Microsoft 365 gave an answer that cannot be read.")
-    yield from (mail for mail in listed if isinstance(mail, dict) and mail.get("internetMessageId") == message_id)
-
-
-def has_left(mail: dict[str, Any]) -> bool:
-    """A sent mail is no draft; one on its way may still look like one, but is marked as submitted."""
-    return mail.get("isDraft") is False or bool(_message_flags(mail) & 0x04)  # mfSubmitted, [MS-OXCMSG] 2.2.1.6
 
 
 def prepare(graph: Graph, raw: bytes, message_id: str, envelope: Envelope) -> str:
@@ -191,10 +168,3 @@ def _upload(http: httpx.Client, url: str, content: bytes) -> None:
             response = http.put(url, content=chunk, headers={"Content-Range": span})
         if not response.is_success:
             raise refusal(response, "Mail.ReadWrite")
-
-
-def _message_flags(mail: dict[str, Any]) -> int:
-    try:
-        return int(mail["singleValueExtendedProperties"][0]["value"])
-    except (KeyError, IndexError, TypeError, ValueError):
-        return 0

@@ -18,6 +18,7 @@ from pydantic.dataclasses import dataclass
 from connectors.base import SETTINGS, Envelope, Finding
 from connectors.errors import ConnectorError, Permanent, Refused, Transient, Unclear
 from connectors.network import Tls, only_on_this_machine, reaching, tls_context
+from connectors.oauth import OAuth, proof_of
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _ENHANCED_CODE = re.compile(rb"\b[245]\.\d{1,3}\.\d{1,3}\b")  # RFC 3463
@@ -34,6 +35,10 @@ _SIGN_IN_REFUSED: Mapping[int, str] = {
     535: _NOT_ACCEPTED,
     538: "{server} takes our name and password only over TLS ({number}): set tls of smtp.",
 }
+_APPLICATION_NOT_ACCEPTED = (
+    "{server} does not accept our token ({number}): correct user of smtp, let the application of oauth use SMTP and "
+    "have sending by SMTP allowed for the mailbox."
+)
 
 
 @dataclass(frozen=True, config=SETTINGS)
@@ -43,12 +48,16 @@ class Smtp:
     _: KW_ONLY
     user: str | None = None
     password: str | None = field(default=None, repr=False)
+    oauth: OAuth | None = None
+    """An application signs in with a token in place of the password, and sends as the mailbox named in user."""
     tls: Tls = "starttls"
     timeout_s: float = 30.0
     ca_file: Path | None = None
 
     def __post_init__(self) -> None:
         only_on_this_machine(self.host, self.tls)
+        if self.oauth is not None and (self.user is None or self.password is not None):
+            raise ValueError("with oauth, smtp needs user and no password")
 
     def send(self, raw: bytes, envelope: Envelope) -> None:
         """Raises Transient when nothing was accepted, Permanent when refused, Unclear when nobody can know."""
@@ -69,10 +78,10 @@ class Smtp:
             with self._signed_in() as server:
                 self._ask_to_send(server)
         except ConnectorError as error:
-            yield Finding(False, f"Outgoing mail: {error.sentence}")
+            yield Finding(False, f"Outgoing mail: {error.sentence}", needed_to="send")
         else:
             how = "signed in" if self.user else "reached without signing in"
-            yield Finding(True, f"Outgoing mail: {self.host}:{self.port} was {how}.")
+            yield Finding(True, f"Outgoing mail: {self.host}:{self.port} was {how}.", needed_to="send")
 
     @contextmanager
     def _signed_in(self) -> Iterator[smtplib.SMTP]:
@@ -98,7 +107,9 @@ class Smtp:
             server.ehlo_or_helo_if_needed()
             if self.tls == "starttls":
                 self._start_tls(server)
-            if self.user is not None:
+            if self.user is not None and self.oauth is not None:
+                self._show_token(server, self.user, self.oauth)
+            elif self.user is not None:
                 self._log_in(server, self.user, self.password or "")
         except smtplib.SMTPResponseException as refusal:
             raise self._said_no("our greeting or name", refusal.smtp_code, refusal.smtp_error) from None
@@ -130,6 +141,20 @@ class Smtp:
         code, reply = server.docmd("AUTH", f"PLAIN {secret}")
         if code != 235:
             raise smtplib.SMTPAuthenticationError(code, reply)
+
+    def _show_token(self, server: smtplib.SMTP, user: str, oauth: OAuth) -> None:
+        if "XOAUTH2" not in server.esmtp_features.get("auth", "").upper().split():
+            raise Permanent(
+                f"{self.host}:{self.port} does not take tokens (XOAUTH2): give a password in place of oauth of smtp."
+            )
+        for _ in range(2):
+            code, reply = _shown(server, proof_of(user, oauth.token()))
+            if code == 235:
+                return
+            if code != 535:
+                raise smtplib.SMTPAuthenticationError(code, reply)
+            oauth.forget_token()  # it may have been withdrawn before its time; a new one is refused for good
+        raise Refused(_APPLICATION_NOT_ACCEPTED.format(server=f"{self.host}:{self.port}", number=_number(code, reply)))
 
     def _mail_options(self, server: smtplib.SMTP, wire: bytes, envelope: Envelope) -> list[str]:
         headers = wire.partition(b"\r\n\r\n")[0]
@@ -175,12 +200,21 @@ class Smtp:
 
     def _said_no(self, to_what: str, code: int, reply: bytes | str) -> ConnectorError:
         """The server's own words stay out: they often repeat the recipient's address."""
-        text = reply if isinstance(reply, bytes) else reply.encode(errors="replace")
-        enhanced = _ENHANCED_CODE.search(text)
-        number = f"{code} {enhanced[0].decode()}" if enhanced else str(code)
-        server = f"{self.host}:{self.port}"
+        server, number = f"{self.host}:{self.port}", _number(code, reply)
         if code in _SIGN_IN_REFUSED:
             return Refused(_SIGN_IN_REFUSED[code].format(server=server, number=number))
         if code >= 500:
             return Permanent(f"{server} refused {to_what} ({number}): nothing was sent.")
         return Transient(f"{server} would not take {to_what} for now ({number}): nothing was sent.")
+
+
+def _shown(server: smtplib.SMTP, proof: bytes) -> tuple[int, bytes]:
+    """A server that refuses a token says why in a challenge (334), and its refusal comes after an empty answer."""
+    code, reply = server.docmd("AUTH", f"XOAUTH2 {base64.b64encode(proof).decode()}")
+    return server.docmd("") if code == 334 else (code, reply)
+
+
+def _number(code: int, reply: bytes | str) -> str:
+    text = reply if isinstance(reply, bytes) else reply.encode(errors="replace")
+    enhanced = _ENHANCED_CODE.search(text)
+    return f"{code} {enhanced[0].decode()}" if enhanced else str(code)

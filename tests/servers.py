@@ -7,6 +7,7 @@ in a short folder under /tmp, because a Unix socket's path may have 107 bytes at
 from __future__ import annotations
 
 import asyncio
+import base64
 import grp
 import os
 import pwd
@@ -27,6 +28,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, NoReturn
 
+import jwt
 import psycopg
 import pytest
 from aiosmtpd.controller import Controller
@@ -36,12 +38,16 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from imapclient import IMAPClient  # type: ignore[import-untyped]
 
 NOBODY = 65534
 PASSWORD = "grön-skog-7"
 INBOX_ADDRESS = "info@solkommun.example"
 SENT_FOLDER = "Lähetetyt"
+DRAFTS_FOLDER = "Luonnokset"
 _SENT_ON_DISK = ".L&AOQ-hetetyt"  # modified UTF-7, as IMAP writes it (RFC 3501, 5.1.3)
+_DRAFTS_ON_DISK = f".{DRAFTS_FOLDER}"
+TOKEN_KEY = b"a key that Dovecot and who gives the tokens share"
 
 
 # ---------------------------------------------------------------- Dovecot
@@ -59,6 +65,8 @@ class Dovecot:
     password: str = PASSWORD
     marks_sent: bool = True
     """Whether it says which folder is the one for sent mail (RFC 6154)."""
+    capability: str = ""
+    """What it offers after signing in, unless it offers all it can."""
     _numbers: Iterator[int] = field(default_factory=count)
     _processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
@@ -90,9 +98,22 @@ class Dovecot:
     def sent(self) -> list[bytes]:
         return [path.read_bytes() for path in sorted((self.maildir / _SENT_ON_DISK).glob("[nc][eu][wr]/*"))]
 
+    def drafts(self) -> list[bytes]:
+        return [path.read_bytes() for path in sorted((self.maildir / _DRAFTS_ON_DISK).glob("[nc][eu][wr]/*"))]
+
     def empty(self) -> None:
-        for path in (*self.maildir.glob("[nc][eu][wr]/*"), *(self.maildir / _SENT_ON_DISK).glob("[nc][eu][wr]/*")):
+        for path in (*self.maildir.glob("[nc][eu][wr]/*"), *self.maildir.glob(".*/[nc][eu][wr]/*")):
             path.unlink()
+        for folder in self.maildir.glob(".*/"):
+            if folder.name not in (_SENT_ON_DISK, _DRAFTS_ON_DISK):
+                shutil.rmtree(folder)
+
+    @contextmanager
+    def colleague(self) -> Iterator[IMAPClient]:
+        """Somebody who has the mailbox open in a mail program."""
+        with IMAPClient(self.host, self.port, ssl=False) as program:
+            program.plain_login(self.user, self.password)
+            yield program
 
     def spoil(self, path: Path) -> None:
         """Make a delivered mail unreadable for the server itself, as a broken disk would."""
@@ -104,19 +125,28 @@ class Dovecot:
         """Maildir flags of every mail in the inbox, `` for one that nobody has opened."""
         return [path.name.partition(":2,")[2] for path in sorted(self.maildir.glob("[nc][eu][wr]/*"))]
 
-    def renumber(self) -> None:
+    def renumber(self, folder: str = "") -> None:
         """Lose the list of UIDs, as after a restored backup: Dovecot answers with another UIDVALIDITY."""
         time.sleep(1.1)  # UIDVALIDITY is a time in whole seconds
-        for path in self.maildir.glob("dovecot*"):
+        for path in (self.maildir / f".{folder}" if folder else self.maildir).glob("dovecot*"):
             path.unlink()
+
+    def restart_uids(self) -> None:
+        """Empty the inbox and begin at UID 1 again under the same UIDVALIDITY, as some servers do against RFC 3501."""
+        with self.colleague() as program:
+            uidvalidity = program.folder_status("INBOX", ["UIDVALIDITY"])[b"UIDVALIDITY"]
+        for path in (*self.maildir.glob("[nc][eu][wr]/*"), *self.maildir.glob("dovecot.index*")):
+            path.unlink()
+        (self.maildir / "dovecot-uidlist").write_text(f"3 V{uidvalidity} N1\n", encoding="ascii")
+        _give_away(self.maildir / "dovecot-uidlist")
 
 
 @contextmanager
-def dovecot(root: Path, *, marks_sent: bool = True) -> Iterator[Dovecot]:
+def dovecot(root: Path, *, marks_sent: bool = True, capability: str = "") -> Iterator[Dovecot]:
     program = shutil.which("dovecot", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
     if program is None:
         _missing("Dovecot is not installed (Debian: dovecot-imapd)")
-    server = Dovecot(root, free_port(), free_port(), marks_sent=marks_sent)
+    server = Dovecot(root, free_port(), free_port(), marks_sent=marks_sent, capability=capability)
     _prepare_dovecot(server)
     try:
         server.start(program)
@@ -133,6 +163,14 @@ def _prepare_dovecot(server: Dovecot) -> None:
         (root / folder).mkdir(parents=True, exist_ok=True)
         _give_away(root / folder)
     (root / "users").write_text(f"{server.user}:{{PLAIN}}{server.password}\n", encoding="utf-8")
+    key = root / "keys" / "default" / "HS256" / "default"
+    key.parent.mkdir(parents=True)
+    key.write_text(base64.b64encode(TOKEN_KEY).decode(), encoding="utf-8")
+    (root / "oauth2.conf").write_text(
+        f"introspection_mode = local\nlocal_validation_key_dict = fs:posix:prefix={root}/keys/\n"
+        "username_attribute = sub\n",
+        encoding="utf-8",
+    )
     (root / "dovecot.conf").write_text(_dovecot_conf(server), encoding="utf-8")
 
 
@@ -140,6 +178,7 @@ def _dovecot_conf(server: Dovecot) -> str:
     root = server.root
     owner, own_group = pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(os.getegid()).gr_name
     mail_uid, mail_gid = (NOBODY, NOBODY) if os.geteuid() == 0 else (os.geteuid(), os.getegid())
+    capability = f"imap_capability = {server.capability}" if server.capability else ""
     special_use = r"special_use = \Sent" if server.marks_sent else ""
     unprivileged = (
         ""
@@ -162,12 +201,19 @@ ssl = yes
 ssl_cert = <{root}/cert.pem
 ssl_key = <{root}/key.pem
 disable_plaintext_auth = no
-auth_mechanisms = plain login
+auth_mechanisms = plain login xoauth2
+{capability}
 mail_location = maildir:{root}/mail/%u
 first_valid_uid = 0
 passdb {{
   driver = passwd-file
+  mechanisms = plain login
   args = {root}/users
+}}
+passdb {{
+  driver = oauth2
+  mechanisms = xoauth2
+  args = {root}/oauth2.conf
 }}
 userdb {{
   driver = static
@@ -178,6 +224,10 @@ namespace inbox {{
   mailbox {SENT_FOLDER} {{
     auto = create
     {special_use}
+  }}
+  mailbox {DRAFTS_FOLDER} {{
+    auto = create
+    special_use = \\Drafts
   }}
 }}
 service imap-login {{
@@ -227,6 +277,7 @@ class SmtpServer:
     host: str = "localhost"
     user: str = INBOX_ADDRESS
     password: str = PASSWORD
+    refused_tokens: set[str] = field(default_factory=set)
     inbox: Dovecot | None = None
     """Mail to this mailbox's address is delivered there."""
     misbehaviour: Misbehaviour = Misbehaviour.NONE
@@ -271,11 +322,27 @@ class SmtpServer:
         given = (data.login, data.password) if isinstance(data, LoginPassword) else (b"", b"")
         return AuthResult(success=given == (self.user.encode(), self.password.encode()), handled=False)
 
+    async def auth_XOAUTH2(self, server: SMTP, args: list[str]) -> AuthResult:  # noqa: N802
+        """Refuses as Gmail does: the reason in a challenge, and the refusal after an empty answer."""
+        user, _, token = base64.b64decode(args[1]).decode().strip("\1").partition("\1auth=Bearer ")
+        if user == f"user={self.user}" and token not in self.refused_tokens and is_good(token):
+            return AuthResult(success=True)
+        await server.challenge_auth(b'{"status":"400"}')
+        return AuthResult(success=False, handled=False)
+
     def _accept(self, envelope: Accepted) -> None:
         self.accepted.append(envelope)
         if self.inbox is not None and self.inbox.user in envelope.rcpt_tos:
             assert isinstance(envelope.content, bytes)
             self.inbox.deliver(envelope.content)
+
+
+def is_good(token: str) -> bool:
+    try:
+        jwt.decode(token, TOKEN_KEY, algorithms=["HS256"])
+    except jwt.InvalidTokenError:
+        return False
+    return True
 
 
 @contextmanager
@@ -288,7 +355,7 @@ def smtp_server(
         server,
         hostname="127.0.0.1",
         port=server.port,
-        tls_context=_server_context(certificate_in) if certificate_in else None,
+        tls_context=server_context(certificate_in) if certificate_in else None,
         authenticator=server.authenticate,
         auth_required=must_sign_in,
         auth_require_tls=certificate_in is not None,
@@ -302,7 +369,7 @@ def smtp_server(
         controller.stop()
 
 
-def _server_context(folder: Path) -> ssl.SSLContext:
+def server_context(folder: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
     return context

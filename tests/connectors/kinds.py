@@ -9,11 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from connectors.base import LARGEST_MAIL_BYTES, Mailbox
+from imapclient import DRAFT, SEEN, IMAPClient  # type: ignore[import-untyped]
+
+from connectors.base import LARGEST_MAIL_BYTES, Mailbox, Mark
+from connectors.exchange import CATEGORIES as EXCHANGE_CATEGORIES
 from connectors.exchange import ExchangeMailbox
 from connectors.folder import FolderMailbox
 from connectors.graph import GraphMailbox
 from connectors.imap import ImapMailbox
+from connectors.imap_folders import KEYWORDS
 from connectors.smtp import Smtp
 from tests import ews_server, graph_server, servers
 
@@ -31,6 +35,40 @@ class Kind(Protocol):
         ...
 
     def sent(self) -> list[bytes]: ...
+
+    def staff_sent(self, raw: bytes) -> None:
+        """A colleague has sent a mail of their own from the mailbox."""
+        ...
+
+
+class OfStaff(Kind, Protocol):
+    """A mailbox that staff have open in a mail program of their own."""
+
+    def marks(self, subject: str, folder: str = "inbox") -> set[Mark]:
+        """Our marks on the mail with this subject."""
+        ...
+
+    def labels(self, subject: str) -> set[str]:
+        """Every category or keyword on a mail in the inbox."""
+        ...
+
+    def label(self, subject: str, label: str) -> None: ...
+
+    def is_read(self, subject: str) -> bool: ...
+
+    def delete(self, subject: str) -> None: ...
+
+    def make_folder(self, name: str) -> None: ...
+
+    def subjects(self, folder: str) -> list[str]: ...
+
+    def drafts(self) -> list[bytes]:
+        """What lies in Drafts, with CRLF line ends."""
+        ...
+
+    def edit_draft(self, text: bytes) -> None:
+        """A colleague replaces the text of the only draft, as their mail program does it."""
+        ...
 
 
 @dataclass
@@ -58,6 +96,9 @@ class OnDisk:
 
     def sent(self) -> list[bytes]:
         return [path.read_bytes() for path in (self.root / "out").iterdir()]
+
+    def staff_sent(self, raw: bytes) -> None:
+        _put_into(self.root / "out", raw)
 
     def _next_path(self) -> Path:
         return self.inbox / f"{next(self._numbers):04d}{self.suffix}"
@@ -91,6 +132,9 @@ class Mbox:
     def sent(self) -> list[bytes]:
         return [path.read_bytes() for path in (self.root / "out").iterdir()]
 
+    def staff_sent(self, raw: bytes) -> None:
+        _put_into(self.root / "out", raw)
+
 
 @dataclass
 class Imap:
@@ -116,6 +160,64 @@ class Imap:
 
     def sent(self) -> list[bytes]:
         return [raw.replace(b"\n", b"\r\n") for raw in self.server.sent()]
+
+    def staff_sent(self, raw: bytes) -> None:
+        with self.server.colleague() as program:
+            program.append(servers.SENT_FOLDER, raw, flags=[SEEN])
+
+    def marks(self, subject: str, folder: str = "inbox") -> set[Mark]:
+        names = {name: mark for mark, name in KEYWORDS.items()}
+        return {names[label] for label in self._flags(subject, folder) if label in names}
+
+    def labels(self, subject: str) -> set[str]:
+        return {flag for flag in self._flags(subject) if not flag.startswith("\\")}
+
+    def label(self, subject: str, label: str) -> None:
+        with self._opened("inbox") as program:
+            program.add_flags(program.search(["SUBJECT", subject]), [label])
+
+    def is_read(self, subject: str) -> bool:
+        return "\\Seen" in self._flags(subject)
+
+    def delete(self, subject: str) -> None:
+        with self._opened("inbox") as program:
+            _expunge(program, program.search(["SUBJECT", subject]))
+
+    def make_folder(self, name: str) -> None:
+        with self.server.colleague() as program:
+            program.create_folder(name)
+
+    def subjects(self, folder: str) -> list[str]:
+        with self._opened(folder) as program:
+            mails = program.fetch(program.search(), ["ENVELOPE"]) if program.search() else {}
+            return [mail[b"ENVELOPE"].subject.decode() for mail in mails.values()]
+
+    def drafts(self) -> list[bytes]:
+        return [raw.replace(b"\n", b"\r\n") for raw in self.server.drafts()]
+
+    def edit_draft(self, text: bytes) -> None:
+        """No mail changes in IMAP: a mail program puts another in its place."""
+        with self._opened(servers.DRAFTS_FOLDER) as program:
+            (uid,) = program.search()
+            head = program.fetch(uid, ["BODY.PEEK[HEADER]"])[uid][b"BODY[HEADER]"]
+            program.append(servers.DRAFTS_FOLDER, head + text + b"\r\n", flags=[DRAFT, SEEN])
+            _expunge(program, [uid])
+
+    def _flags(self, subject: str, folder: str = "inbox") -> set[str]:
+        with self._opened(folder) as program:
+            (uid,) = program.search(["SUBJECT", subject])
+            return {flag.decode() for flag in program.get_flags(uid)[uid]}
+
+    @contextmanager
+    def _opened(self, folder: str) -> Iterator[IMAPClient]:
+        with self.server.colleague() as program:
+            program.select_folder(folder)
+            yield program
+
+
+def _expunge(program: IMAPClient, uids: list[int]) -> None:
+    program.delete_messages(uids)
+    program.uid_expunge(uids)
 
 
 @dataclass
@@ -148,6 +250,43 @@ class Exchange:
     def sent(self) -> list[bytes]:
         return [item.raw for item in self.server.in_folder("sentitems")]
 
+    def staff_sent(self, raw: bytes) -> None:
+        self.server.save(raw, ews_server.SHARED, "sentitems", 0x01)
+
+    def marks(self, subject: str, folder: str = "inbox") -> set[Mark]:
+        item = self._mail(subject, self.server.place_of(folder))
+        return {mark for mark, name in EXCHANGE_CATEGORIES.items() if name in item.categories}
+
+    def labels(self, subject: str) -> set[str]:
+        return set(self._mail(subject).categories)
+
+    def label(self, subject: str, label: str) -> None:
+        item = self._mail(subject)
+        self.server.change(item, [*item.categories, label])
+
+    def is_read(self, subject: str) -> bool:
+        return self._mail(subject).is_read
+
+    def delete(self, subject: str) -> None:
+        self.server.delete(self._mail(subject))
+
+    def make_folder(self, name: str) -> None:
+        self.server.make_folder(name)
+
+    def subjects(self, folder: str) -> list[str]:
+        return [item.header("Subject") for item in self.server.in_folder(self.server.place_of(folder))]
+
+    def drafts(self) -> list[bytes]:
+        return [item.raw for item in self.server.in_folder("drafts")]
+
+    def edit_draft(self, text: bytes) -> None:
+        (draft,) = self.server.in_folder("drafts")
+        self.server.edit(draft, draft.raw.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" + text + b"\r\n")
+
+    def _mail(self, subject: str, folder: str = "inbox") -> ews_server.Item:
+        (found,) = (item for item in self.server.in_folder(folder) if item.header("Subject") == subject)
+        return found
+
 
 @dataclass
 class Graph:
@@ -174,10 +313,58 @@ class Graph:
         self.server.deliver(b"Subject: spoilt\r\n\r\n", unreadable=True)
 
     def state(self) -> object:
-        return [(item.immutable_id, item.folder, item.raw) for item in self.server.items], list(self.server.log)
+        items = [(item.immutable_id, item.folder, item.raw, item.change_key) for item in self.server.items]
+        return items, list(self.server.log)
 
     def sent(self) -> list[bytes]:
         return [item.raw for item in self.server.in_folder("sentitems")]
+
+    def staff_sent(self, raw: bytes) -> None:
+        self.server.staff_sent(raw)
+
+    def marks(self, subject: str, folder: str = "inbox") -> set[Mark]:
+        ours = {
+            "Kommunpost: triaged": Mark.TRIAGED,
+            "Kommunpost: waiting for review": Mark.WAITING,
+            "Kommunpost: answered": Mark.ANSWERED,
+        }
+        return {ours[name] for name in self._item(subject, folder).categories if name in ours}
+
+    def labels(self, subject: str) -> set[str]:
+        return set(self._item(subject).categories)
+
+    def label(self, subject: str, label: str) -> None:
+        item = self._item(subject)
+        item.categories = [*item.categories, label]
+        self.server.touch(item)
+
+    def is_read(self, subject: str) -> bool:
+        return self._item(subject).is_read
+
+    def delete(self, subject: str) -> None:
+        self.server.delete(self._item(subject))
+
+    def make_folder(self, name: str) -> None:
+        self.server.make_folder(name)
+
+    def subjects(self, folder: str) -> list[str]:
+        return [str(item.headers["Subject"]) for item in self._items(folder)]
+
+    def drafts(self) -> list[bytes]:
+        return [item.raw for item in self.server.in_folder("drafts")]
+
+    def edit_draft(self, text: bytes) -> None:
+        (draft,) = self.server.in_folder("drafts")
+        draft.raw = draft.raw.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" + text + b"\r\n"
+        self.server.touch(draft)
+
+    def _item(self, subject: str, folder: str = "inbox") -> graph_server.Item:
+        (item,) = [item for item in self._items(folder) if item.headers["Subject"] == subject]
+        return item
+
+    def _items(self, folder: str) -> list[graph_server.Item]:
+        keys = [key for key, (shown, _) in self.server.folders.items() if folder in (key, shown)]
+        return [item for key in keys for item in self.server.in_folder(key)]
 
 
 def eml_folder(root: Path) -> Kind:
@@ -197,7 +384,7 @@ def mbox(root: Path) -> Kind:
 
 
 @contextmanager
-def imap(server: servers.Dovecot) -> Iterator[Kind]:
+def imap(server: servers.Dovecot) -> Iterator[OfStaff]:
     with servers.smtp_server(inbox=server, certificate_in=server.root) as smtp:
         yield Imap(server, smtp)
 
@@ -212,6 +399,11 @@ def exchange(root: Path) -> Iterator[Kind]:
 def graph(root: Path) -> Iterator[Kind]:
     with graph_server.graph_server(root) as server:
         yield Graph(server)
+
+
+def _put_into(folder: Path, raw: bytes) -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / f"by-hand-{sum(1 for _ in folder.iterdir())}.eml").write_bytes(raw)
 
 
 def _make_huge(path: Path) -> None:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import logging
+import re
 import socket
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from imapclient import IMAPClient  # type: ignore[import-untyped]
+from imapclient import SEEN  # type: ignore[import-untyped]
 
-from connectors import imap
-from connectors.base import Fetched
+from connectors import imap_inbox, open_mailbox
+from connectors.base import Cursor, Fetched, Unreadable
 from connectors.errors import ConnectorError, Permanent, Refused, Transient
 from connectors.imap import ImapMailbox
-from tests import servers
+from tests import imap_relay, servers
+from tests.imap_relay import Relay
 
 MAIL = b"Message-ID: <%d@post.example>\r\nSubject: mail %d\r\n\r\nHej!\r\n"
 
@@ -35,6 +38,20 @@ def three(inbox: servers.Dovecot) -> servers.Dovecot:
     for number in (1, 2, 3):
         inbox.deliver(MAIL % (number, number))
     return inbox
+
+
+@pytest.fixture
+def line(inbox: servers.Dovecot) -> Iterator[Relay]:
+    with imap_relay.relay(inbox) as running:
+        yield running
+
+
+def over(line: Relay, server: servers.Dovecot, **changes: Any) -> ImapMailbox:
+    return mailbox(server, port=line.port, tls="none", **changes)
+
+
+def last_cursor(box: ImapMailbox) -> Cursor:
+    return [mail.cursor for mail in box.fetch_since({})][-1]
 
 
 @pytest.fixture
@@ -104,8 +121,7 @@ def test_mail_from_before_the_first_day_is_left_alone(three: servers.Dovecot) ->
 def test_a_mail_deleted_while_reading_is_passed_over(three: servers.Dovecot) -> None:
     reading = mailbox(three).fetch_since({})
     next(reading)
-    with IMAPClient(three.host, three.port, ssl=False) as colleague:
-        colleague.plain_login(three.user, three.password)
+    with three.colleague() as colleague:
         colleague.select_folder("INBOX")
         second = sorted(colleague.search())[1]
         colleague.delete_messages([second])
@@ -114,7 +130,7 @@ def test_a_mail_deleted_while_reading_is_passed_over(three: servers.Dovecot) -> 
 
 
 def test_a_long_list_of_uids_is_asked_for_in_pieces(three: servers.Dovecot, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(imap, "_UIDS_A_SEARCH", 2)
+    monkeypatch.setattr(imap_inbox, "UIDS_A_SEARCH", 2)
     found = list(mailbox(three).fetch_since({}))
     assert subjects(iter(found)) == ["Subject: mail 1", "Subject: mail 2", "Subject: mail 3"]
     assert subjects(mailbox(three).fetch_since(found[0].cursor)) == ["Subject: mail 2", "Subject: mail 3"]
@@ -125,6 +141,157 @@ def test_several_unreadable_mails_do_not_stop_the_last(inbox: servers.Dovecot) -
         inbox.spoil(inbox.deliver(MAIL % (number, number)))
     inbox.deliver(MAIL % (9, 9))
     assert subjects(mailbox(inbox).fetch_since({})) == ["Subject: mail 9"]
+
+
+def test_vanished_uid_is_skipped_not_an_empty_mail(three: servers.Dovecot, line: Relay) -> None:
+    line.to_us = lambda said: b"" if said.startswith(b"* 2 FETCH") else said
+    assert subjects(over(line, three).fetch_since({})) == ["Subject: mail 1", "Subject: mail 3"]
+
+
+def test_fetch_error_on_one_uid_leaves_the_others(three: servers.Dovecot, line: Relay) -> None:
+    line.to_us = lambda said: b'* 2 FETCH (UID ((( "\r\n' if said.startswith(b"* 2 FETCH") else said
+    first, second, third = over(line, three).fetch_since({})
+    assert subjects(iter([first, third])) == ["Subject: mail 1", "Subject: mail 3"]
+    assert isinstance(second, Unreadable)
+    assert "does not hand this mail over" in second.sentence
+
+
+def test_read_flag_is_not_the_work_list(three: servers.Dovecot) -> None:
+    with three.colleague() as colleague:
+        colleague.select_folder("INBOX")
+        colleague.add_flags(colleague.search(), [SEEN])
+    assert len(list(mailbox(three).fetch_since({}))) == 3
+
+
+def test_reading_only_ever_examines(three: servers.Dovecot, line: Relay) -> None:
+    list(over(line, three).fetch_since({}))
+    assert set(line.since_signing_in()) <= {"LIST", "STATUS", "EXAMINE", "UID SEARCH", "UID FETCH", "LOGOUT"}
+
+
+# ---------------------------------------------------------------- UIDs and what is unchanged
+
+
+def test_reused_uid_is_a_new_mail(inbox: servers.Dovecot) -> None:
+    """The folder is made anew, and its server gives it another UIDVALIDITY."""
+    seen = []
+    for number in (1, 2):
+        time.sleep(number - 1)  # UIDVALIDITY is a time in whole seconds
+        with inbox.colleague() as colleague:
+            colleague.create_folder("Kundcenter")
+            colleague.append("Kundcenter", MAIL % (number, number))
+            seen += list(mailbox(inbox, folder="Kundcenter").fetch_since(seen[-1].cursor if seen else {}))
+            colleague.delete_folder("Kundcenter")
+    assert subjects(iter(seen)) == ["Subject: mail 1", "Subject: mail 2"]
+    assert len({mail.remote_id for mail in seen}) == 2
+    assert [mail.remote_id.rsplit("/", 1)[1] for mail in seen] == ["1", "1"]
+
+
+def test_reused_uid_under_the_same_uidvalidity_is_a_new_mail(inbox: servers.Dovecot, line: Relay) -> None:
+    """A server that begins again at UID 1 in an emptied folder, and says so by UIDNEXT only."""
+    inbox.restart_uids()
+    inbox.deliver(MAIL % (1, 1))
+    inbox.deliver(MAIL % (2, 2))
+    before = list(mailbox(inbox).fetch_since({}))
+    for _ in range(2):
+        inbox.restart_uids()
+        assert list(mailbox(inbox).fetch_since(before[-1].cursor)) == []
+        inbox.deliver(MAIL % (3, 3))
+        after = list(mailbox(inbox).fetch_since(before[-1].cursor))
+        assert subjects(iter(after)) == ["Subject: mail 3"]
+        assert not {mail.remote_id for mail in before} & {mail.remote_id for mail in after}
+        assert list(mailbox(inbox).fetch_since(after[-1].cursor)) == []
+        inbox.deliver(MAIL % (4, 4))
+        assert subjects(mailbox(inbox).fetch_since(after[-1].cursor)) == ["Subject: mail 4"]
+        before += list(mailbox(inbox).fetch_since(after[-1].cursor))
+
+
+def test_a_uidnext_that_is_too_small_has_nothing_read_twice(three: servers.Dovecot, line: Relay) -> None:
+    cursor = last_cursor(mailbox(three))
+    three.deliver(MAIL % (4, 4))
+    line.to_us = lambda said: re.sub(rb"UIDNEXT \d+", b"UIDNEXT 1", said)
+    assert subjects(over(line, three).fetch_since(cursor)) == ["Subject: mail 4"]
+
+
+def test_unknown_uidvalidity_prefers_no_double(three: servers.Dovecot, line: Relay) -> None:
+    before = list(mailbox(three).fetch_since({}))
+    three.deliver(MAIL % (4, 4))
+    line.to_us = lambda said: b"" if b"[UIDVALIDITY" in said else said
+    (after,) = over(line, three).fetch_since(before[-1].cursor)
+    assert subjects(iter([after])) == ["Subject: mail 4"]
+    assert after.remote_id.split("/")[1] == before[0].remote_id.split("/")[1]
+
+
+def test_an_unchanged_mailbox_costs_one_question(three: servers.Dovecot, line: Relay) -> None:
+    cursor = last_cursor(mailbox(three))
+    assert list(over(line, three).fetch_since(cursor)) == []
+    assert line.since_signing_in() == ["STATUS", "LOGOUT"]
+
+
+def test_a_changed_flag_costs_two_more_and_is_no_new_mail(three: servers.Dovecot, line: Relay) -> None:
+    cursor = last_cursor(mailbox(three))
+    with three.colleague() as colleague:
+        colleague.select_folder("INBOX")
+        colleague.add_flags(colleague.search(), [SEEN])
+    assert list(over(line, three).fetch_since(cursor)) == []
+    assert line.since_signing_in() == ["STATUS", "EXAMINE", "UID SEARCH", "LOGOUT"]
+
+
+def test_an_old_cursor_goes_on_where_it_stopped(three: servers.Dovecot) -> None:
+    cursor = last_cursor(mailbox(three))
+    old: Cursor = {name: cursor[name] for name in ("uidvalidity", "uid")}
+    assert list(mailbox(three).fetch_since(old)) == []
+    three.deliver(MAIL % (4, 4))
+    assert subjects(mailbox(three).fetch_since(old)) == ["Subject: mail 4"]
+
+
+def test_only_behind_the_last_mail_is_all_of_it_known_to_be_read(three: servers.Dovecot) -> None:
+    assert ["modseq" in mail.cursor for mail in mailbox(three).fetch_since({})] == [False, False, True]
+
+
+@pytest.mark.parametrize("lie", [b"UIDNEXT", b"HIGHESTMODSEQ", b"MESSAGES"])
+@pytest.mark.parametrize("always", [b"0", b"1", b"4", b"4294967295"])
+def test_one_number_that_lies_loses_no_mail(three: servers.Dovecot, line: Relay, lie: bytes, always: bytes) -> None:
+    line.to_us = lambda said: re.sub(lie + rb" \d+", lie + b" " + always, said) if b"* STATUS" in said else said
+    cursor = last_cursor(over(line, three))
+    three.deliver(MAIL % (4, 4))
+    assert subjects(over(line, three).fetch_since(cursor)) == ["Subject: mail 4"]
+
+
+# ---------------------------------------------------------------- Sent
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"folder": "Skickat", "sent_folder": "Skickat"},
+        {"folder": "INBOX", "sent_folder": "Inbox"},
+        {"folder": "Utkast", "drafts_folder": "Utkast"},
+    ],
+)
+def test_sent_folder_is_never_an_inbox(inbox: servers.Dovecot, options: dict[str, str]) -> None:
+    with pytest.raises(Permanent, match="folder is the one that residents write to"):
+        open_mailbox("imap", {"host": inbox.host, "port": 993, "user": "info", "password": "x", **options})
+
+
+def test_sent_folder_is_never_an_inbox_whatever_its_name(inbox: servers.Dovecot) -> None:
+    wrong = mailbox(inbox, folder=servers.SENT_FOLDER)
+    with pytest.raises(Permanent, match="is where the mailbox keeps what it has sent: set folder to its inbox"):
+        list(wrong.fetch_since({}))
+    assert "keeps what it has sent" in next(wrong.check()).what
+
+
+def test_a_server_that_searches_loosely_misleads_nobody(inbox: servers.Dovecot, line: Relay) -> None:
+    """Exchange and Gmail look for the words of an id; IMAP itself for a text anywhere in the header."""
+    asked = b"<question@post.example>"
+    in_reply_to = {1: asked, 2: b"<other@post.example>\r\n " + asked, 3: b"<a-question@post.example>", 4: b"question"}
+    with inbox.colleague() as colleague:
+        for number, value in in_reply_to.items():
+            colleague.append(servers.SENT_FOLDER, b"In-Reply-To: " + value + b"\r\n" + MAIL % (number, number))
+        colleague.append(servers.SENT_FOLDER, b"In-Reply-To: " + asked + b"\r\nSubject: no Message-ID\r\n\r\n")
+    line.to_us = lambda said: b"* SEARCH 1 2 3 4 5\r\n" if said.startswith(b"* SEARCH") else said
+    assert over(line, inbox).replies_to(asked.decode()) == {"<1@post.example>", "<2@post.example>"}
+    assert over(line, inbox).was_sent("<3@post.example>")
+    assert not over(line, inbox).was_sent("<@post.example>")
 
 
 def test_a_server_that_goes_away_while_reading_is_transient() -> None:
@@ -139,8 +306,7 @@ def test_a_server_that_goes_away_while_reading_is_transient() -> None:
 
 
 def test_the_time_of_arrival_is_the_servers(inbox: servers.Dovecot) -> None:
-    with IMAPClient(inbox.host, inbox.port, ssl=False) as colleague:
-        colleague.plain_login(inbox.user, inbox.password)
+    with inbox.colleague() as colleague:
         colleague.append("INBOX", MAIL % (1, 1), msg_time=datetime(2026, 3, 1, 8, 30, tzinfo=UTC))
     (found,) = mailbox(inbox).fetch_since({})
     assert isinstance(found, Fetched)
@@ -149,8 +315,7 @@ def test_the_time_of_arrival_is_the_servers(inbox: servers.Dovecot) -> None:
 
 def test_sent_is_found_under_its_finnish_name_and_the_copy_counts_as_read(inbox: servers.Dovecot) -> None:
     mailbox(inbox).file_sent(MAIL % (1, 1))
-    with IMAPClient(inbox.host, inbox.port, ssl=False) as colleague:
-        colleague.plain_login(inbox.user, inbox.password)
+    with inbox.colleague() as colleague:
         colleague.select_folder(servers.SENT_FOLDER, readonly=True)
         assert colleague.search(["SEEN"]) != []
 

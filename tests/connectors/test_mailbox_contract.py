@@ -171,6 +171,18 @@ def test_filing_a_reply_again_makes_no_second_copy(kind: kinds.Kind) -> None:
     assert kind.sent() == [REPLY]
 
 
+def test_what_was_sent_in_answer_to_a_mail_is_found_ours_and_staffs(kind: kinds.Kind) -> None:
+    answered = b"In-Reply-To: <question@post.example>\r\n"
+    assert kind.mailbox.replies_to("<question@post.example>") == frozenset()
+    kind.staff_sent(answered + mail("by-hand"))
+    kind.mailbox.send(answered + REPLY, ENVELOPE)
+    kind.mailbox.file_sent(answered + REPLY)
+    kind.staff_sent(mail("something-else"))
+    found = kind.mailbox.replies_to("<question@post.example>")
+    assert found == {"<by-hand@post.example>", "<reply@post.example>"}
+    assert kind.mailbox.replies_to("<uestion@post.example>") == frozenset()
+
+
 @pytest.mark.parametrize("message_id", ["", "<>", "x", '<a"b>\r\nA1 LOGOUT', "<å@post.example>"])
 def test_only_a_message_id_is_looked_for(kind: kinds.Kind, message_id: str) -> None:
     with pytest.raises(Permanent, match="no usable Message-ID"):

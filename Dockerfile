@@ -1,4 +1,4 @@
-# One image for worker, beat and web; compose.yaml chooses by the command.
+# One image for worker, beat, listen and web; compose.yaml chooses by the command.
 FROM python:3.13-slim-bookworm AS build
 WORKDIR /build
 COPY requirements.lock ./

@@ -78,6 +78,11 @@ class Rights:
     def acts(self) -> bool:
         return not self.audits and any(ROLES[role].acts for role in self.roles)
 
+    @property
+    def leads(self) -> bool:
+        """Sees to mail that could not be taken in, for the whole mailbox."""
+        return self.acts and "lead" in self.roles
+
     def approves(self, queue: str) -> bool:
         wanted = queue if queue in (SENIOR, REGISTRAR, RESTRICTED) else REVIEWERS
         return not self.audits and any(wanted in ROLES[role].approves for role in self.roles)

@@ -21,6 +21,7 @@ from review_ui.access import Rights
 from review_ui.reading import Sender, sender_of, without_ids
 from rules.lifecycle import MailState
 from rules.pack import RulePack
+from worker import again, silence
 from worker.intake import message_of
 from worker.models import Mail
 
@@ -159,11 +160,11 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A mailbox that cannot be read at present."""
+    """What is wrong with a mailbox at present, and what that means for the work."""
 
     mailbox: str
     sentence: str
-    since: str
+    meaning: str
 
 
 def views_for(rights: Rights) -> tuple[View, ...]:
@@ -251,7 +252,19 @@ def faults(rights: Rights) -> Iterator[Fault]:
     now = timezone.now()
     for mailbox in rights.mailboxes:
         if mailbox.fault:
-            yield Fault(mailbox.name, mailbox.fault, words.moment(mailbox.fault_since or now, now))
+            since = words.moment(mailbox.fault_since or now, now)
+            meaning = _("Since %(since)s. Mail already taken in can be worked on.") % {"since": since}
+            yield Fault(mailbox.name, mailbox.fault, meaning)
+        if mailbox.write_back_fault:
+            meaning = _("The mailbox itself does not show how far its mail has come. Reading and sending go on.")
+            yield Fault(mailbox.name, mailbox.write_back_fault, meaning)
+    for silent in silence.of([mailbox.name for mailbox in rights.mailboxes], now):
+        yield Fault(silent.mailbox, silent.sentence, _("Mail already taken in can be worked on."))
+
+
+def not_taken_in(rights: Rights) -> list[again.NotTakenIn]:
+    """Mail that lies in a mailbox and could not be taken in; nobody sees it unless it is told here."""
+    return list(again.not_taken_in(rights.mailboxes))
 
 
 def query(view: View, filters: Filters, **changes: str) -> str:
@@ -266,6 +279,7 @@ def around(rights: Rights, view: View, pack: RulePack) -> dict[str, Any]:
         "links": links(rights, view),
         "mailboxes": rights.mailboxes,
         "faults": list(faults(rights)),
+        "not_taken_in": not_taken_in(rights),
         "languages": words.LANGUAGES.items(),
         "intents": [(name, intent.title) for name, intent in pack.intents.items()],
         "states": words.STATES.items(),

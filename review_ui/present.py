@@ -22,7 +22,7 @@ from rules.grounding import write
 from rules.lifecycle import MailState
 from rules.pack import ARTICLES, RulePack
 from rules.values import LANGUAGES, Kind, Span, Understanding, Verdict
-from worker import evidence, review
+from worker import evidence, replies, review
 from worker.intake import message_of
 from worker.models import Approval, Draft, Event, Fact, Mail, Outgoing, Passage
 from worker.municipality import configured
@@ -123,6 +123,8 @@ class Sheet:
 
     draft: Draft
     letter: Letter
+    quotation: str
+    """What the resident wrote, as it stands below the reply."""
     recipients: str
     language_name: words.Words
     content: str
@@ -272,6 +274,7 @@ def draft_and_sources(
     sheet = Sheet(
         draft=draft,
         letter=laid_out,
+        quotation=replies.quotation_of(mail, draft),
         recipients=", ".join([*draft.recipients["to"], *draft.recipients["cc"]]),
         language_name=words.LANGUAGES.get(draft.language, draft.language),
         content=content(mail, draft, spans),

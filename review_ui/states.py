@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from review_ui import words
 from review_ui.access import REGISTRAR, REVIEWERS, Rights
 from rules.lifecycle import IN_HAND, MailState
-from worker.models import Approval, Draft, Event, Mail, Mailbox, Outgoing
+from worker.models import Approval, Draft, Event, Mail, Mailbox, Outgoing, WriteBack
 
 WRITABLE = (MailState.WAITING, MailState.REJECTED)
 CORRECTABLE = (MailState.WAITING, MailState.NEEDS_ATTENTION, MailState.REJECTED)
@@ -31,6 +31,8 @@ class May:
     reassign: bool = False
     correct: bool = False
     close: bool = False
+    read_anew: bool = False
+    split: bool = False
     take_back: bool = False
     resolve: bool = False
     """A reply that did not leave, or may have: send it through review again, or say that it was sent."""
@@ -68,6 +70,8 @@ def acts_on(
         reassign=mail.state not in SETTLED,
         correct=mail.state in CORRECTABLE and understood and not unsent,
         close=mail.state in CLOSABLE,
+        read_anew=mail.state == MailState.NEEDS_ATTENTION and reply is None,
+        split=reply is None and Mail.objects.filter(case=mail.case_id, pk__lt=mail.pk).exists(),
         take_back=mail.state == MailState.APPROVED,
         resolve=unsent,
         why_not=why_not,
@@ -83,8 +87,8 @@ def _reader(rights: Rights) -> str:
 def _why_not_approve(rights: Rights, mail: Mail, approvals: Sequence[Approval]) -> str:
     if any(approval.person == rights.person for approval in approvals):
         return _("You have approved this one; a second person must approve it too.")
-    if mail.mailbox.mode == Mailbox.Mode.SHADOW:
-        return _("Shadow mode: nothing leaves from this mailbox.")
+    if mail.mailbox.mode != Mailbox.Mode.SENDS:
+        return _("A pilot: nothing leaves from this mailbox.")
     if rights.approves(mail.queue):
         return ""
     if mail.queue == REGISTRAR:
@@ -164,13 +168,21 @@ def _waiting(mail: Mail, approvals: Sequence[Approval]) -> Notice | None:
             mail.fault,
             _("Nothing was sent. The approval is void and the draft is back with you: look at it again."),
         )
-    if mail.mailbox.mode == Mailbox.Mode.SHADOW:
+    if mail.mailbox.mode != Mailbox.Mode.SENDS:
+        mode = _("in read-only mode") if mail.mailbox.mode == Mailbox.Mode.READ_ONLY else _("in shadow mode")
         return Notice(
             "look",
             "pause",
-            _("%(mailbox)s is in shadow mode: this draft is for comparison and nothing leaves.")
-            % {"mailbox": mail.mailbox.name},
+            _("%(mailbox)s is %(mode)s: this draft is for comparison and nothing leaves.")
+            % {"mailbox": mail.mailbox.name, "mode": mode},
             _("Answer the resident the usual way, then close the mail here."),
+        )
+    if WriteBack.objects.filter(mail=mail, left_to_staff=True).exists():
+        return Notice(
+            "look",
+            "user",
+            _("A colleague has changed the draft in the mailbox's own Drafts folder."),
+            _("Ask who is writing before you approve this one, so that the resident gets one reply."),
         )
     if approvals:
         who = words.name_of(approvals[0].person)
@@ -209,7 +221,7 @@ def _attention(mail: Mail, reply: Outgoing | None) -> str:
     if reply is not None:
         return _("Look in Sent. If the reply is there, say that it was sent; if not, take it back to review.")
     if mail.understanding is None:
-        return _("The mail could not be read by the machine. Answer it the usual way, then close it here.")
+        return _("Answer it the usual way if it needs an answer, then close it here; or have it read anew.")
     return _(
         "Correct the intent or the language and the machine drafts a reply; "
         "or answer it the usual way and close it here."

@@ -24,6 +24,9 @@ urlpatterns = [
     path("mail/<int:mail_id>/reassign", views.reassign, name="reassign"),
     path("mail/<int:mail_id>/correct", views.correct, name="correct"),
     path("mail/<int:mail_id>/close", views.close, name="close"),
+    path("mail/<int:mail_id>/read-anew", views.read_anew, name="read-anew"),
+    path("mail/<int:mail_id>/split", views.split, name="split"),
+    path("mailbox/<slug:name>/not-taken-in/<int:event_id>", views.not_taken_in, name="not-taken-in"),
     path(
         "sign-in/",
         LoginView.as_view(template_name="review/sign_in.html", redirect_authenticated_user=True),

@@ -24,7 +24,7 @@ from django.views.decorators.http import require_POST, require_safe
 from review_ui import access, forms, listing, present, words
 from review_ui.access import Rights
 from rules import message as mime
-from worker import health, review
+from worker import again, health, review
 from worker.models import Mail
 from worker.municipality import configured
 
@@ -262,6 +262,39 @@ def correct(request: HttpRequest, rights: Rights, mail: Mail) -> str:
 def close(request: HttpRequest, rights: Rights, mail: Mail) -> str:
     review.close(mail.pk, rights.person, forms.posted(forms.Close(request.POST))["reason"])
     return _("Closed without a reply.")
+
+
+@act
+def read_anew(request: HttpRequest, rights: Rights, mail: Mail) -> str:
+    again.read_anew(mail.pk, rights.person)
+    return _("The machine reads the mail anew.")
+
+
+@act
+def split(request: HttpRequest, rights: Rights, mail: Mail) -> str:
+    again.split(mail.pk, rights.person)
+    return _("The mail has a case of its own now.")
+
+
+@require_POST
+@signed_in
+def not_taken_in(request: HttpRequest, rights: Rights, name: str, event_id: int) -> HttpResponse:
+    """Fetch a mail that could not be taken in once more, or say that it has been seen to."""
+    mailbox = next((mailbox for mailbox in rights.mailboxes if mailbox.name == name), None)
+    if mailbox is None:
+        raise Http404
+    if not rights.leads:
+        raise PermissionDenied
+    try:
+        if "again" in request.POST:
+            again.fetch_again(mailbox, event_id, rights.person)
+            messages.success(request, _("The mail is taken in and in the queue."))
+        else:
+            again.seen_to(mailbox, event_id, rights.person)
+            messages.success(request, _("Noted, with your name."))
+    except review.Refusal as refusal:
+        messages.error(request, refusal.sentence)
+    return redirect("queue")
 
 
 # --- for machines

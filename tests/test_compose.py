@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-OURS = ("migrate", "worker", "beat", "web")
+OURS = ("migrate", "worker", "beat", "listen", "web")
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def test_it_fits_the_compose_specification() -> None:
 def test_every_service_that_stays_up_has_a_health_check(compose: dict[str, Any]) -> None:
     lasting = {name: service for name, service in compose["services"].items() if service.get("restart") != "no"}
     assert all("healthcheck" in service for service in lasting.values())
-    assert {"database", "broker", "worker", "beat", "web"} == set(lasting)
+    assert {"database", "broker", "worker", "beat", "listen", "web"} == set(lasting)
 
 
 def test_no_secret_stands_in_the_file(compose: dict[str, Any]) -> None:

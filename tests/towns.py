@@ -13,6 +13,10 @@ from tests.servers import INBOX_ADDRESS, Dovecot, SmtpServer
 HERE = Path(__file__).resolve().parent / "norrvik"
 
 
+def on_folder(folder: Path, inbox: Path) -> Path:
+    return _town(folder, "folder", {"path": str(inbox), "sent_path": str(folder / "sent")})
+
+
 def on_real_servers(folder: Path, inbox: Dovecot, smtp: SmtpServer, *, smtp_timeout_s: float = 5) -> Path:
     account = {"user": inbox.user, "password": inbox.password, "ca_file": str(inbox.ca_file), "tls": "starttls"}
     outgoing = {"host": smtp.host, "port": smtp.port, "timeout_s": smtp_timeout_s, **account}

@@ -52,6 +52,7 @@ def read_settings(sender: Celery, **_: object) -> None:
     sender.conf.beat_schedule = {
         "read the mailboxes": {"task": "worker.tasks.poll_all", "schedule": settings.POLL_S},
         "send what is due": {"task": "worker.tasks.deliver_due", "schedule": 5},
+        "show staff how far their mail has come": {"task": "worker.tasks.write_back_all", "schedule": 10},
         "start again what stood still": {"task": "worker.tasks.sweep", "schedule": 30},
         "seal the event log": {"task": "worker.tasks.seal_events", "schedule": 5},
         "anchor the event log": {"task": "worker.tasks.anchor_events", "schedule": 24 * 3600},

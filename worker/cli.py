@@ -379,7 +379,9 @@ def bench(mails: int, as_json: bool, data: Path | None) -> None:
 
 @main.command(short_help="Check the installation.")
 @click.option("--new-key", is_flag=True, help="Print a new storage key and stop.")
-@click.option("--only", type=click.Choice(["worker", "beat"]), help="One part, for a container's health check.")
+@click.option(
+    "--only", type=click.Choice(["worker", "beat", "listen"]), help="One part, for a container's health check."
+)
 def doctor(new_key: bool, only: str | None) -> None:
     """Configuration, database, broker, model, clock, disk and mailboxes: one line each, with the remedy.
 
@@ -433,6 +435,19 @@ def beat() -> None:
     Path(settings.DATA).mkdir(parents=True, exist_ok=True)
     schedule = Path(settings.DATA) / "beat-schedule"
     app.start(["beat", "--loglevel", "WARNING", "--schedule", str(schedule), "--pidfile", ""])
+
+
+@main.command(short_help="Wait for new mail at the mailboxes.")
+def listen() -> None:
+    """Has a mailbox read as soon as its server says that mail has come (IMAP and Exchange). Optional: without it mail
+    is found when the clock has the mailboxes read, a minute later at most. One per installation is enough.
+
+    Example: kommunpost listen
+    """
+    migrated()
+    from worker import listening
+
+    listening.run()
 
 
 @main.command(short_help="Serve the review screen.")

@@ -17,7 +17,7 @@ from connectors.base import Envelope
 from connectors.base import Mailbox as MailboxConnector
 from connectors.errors import ConnectorError, Permanent, Transient
 from rules.lifecycle import MailState
-from worker import events, evidence, recheck, review
+from worker import events, evidence, recheck, review, write_back
 from worker.intake import connector_for
 from worker.models import Draft, Mail, Mailbox, Outgoing
 from worker.municipality import configured
@@ -26,7 +26,13 @@ log = logging.getLogger(__name__)
 
 ACTOR = "process:sender"
 MOST_ATTEMPTS = 8
+MOST_UNCLEAR = 2
+"""So often nobody may have known what became of the reply; a third time a person decides."""
 WAITS_S = (30, 60, 120, 300, 900, 1800, 3600)
+ANSWERED_BY_STAFF = (
+    "A colleague has answered this mail from the mailbox itself: look into Sent. Approve again only if this reply "
+    "shall leave too."
+)
 HOLD_FOR = timedelta(hours=1)
 """So long an approved reply waits for a register or a setting; then a person is told."""
 
@@ -50,7 +56,7 @@ def deliver(mail_id: int) -> MailState | None:
             return MailState(mail.state)
         if mail.state == MailState.UNSURE:
             return _settle(mail, connector)
-        if not _still_true(mail):
+        if not _still_true(mail, connector):
             return MailState(mail.state)
         _take_lease(mail)
     return _send(mail, connector)
@@ -65,14 +71,17 @@ def _claim(mail_id: int) -> Mail | None:
     )
 
 
-def _still_true(mail: Mail) -> bool:
+def _still_true(mail: Mail, connector: MailboxConnector) -> bool:
     """Facts read again and the approval compared with what would leave now. False: it went back to a person."""
     draft = Draft.objects.get(mail=mail)
     pack = configured().rule_pack()
     if mail.mailbox.mode != Mailbox.Mode.SENDS:
-        _back_to_person(mail, draft, "The mailbox was put into shadow mode after the approval: nothing leaves from it.")
+        _back_to_person(mail, draft, f"Since the approval the mailbox is {mail.mailbox.get_mode_display()}.")
         return False
     try:
+        if write_back.newly_answered_by_staff(mail, connector):
+            _back_to_person(mail, draft, ANSWERED_BY_STAFF)
+            return False
         changes = recheck.changed(mail, pack)
     except ConnectorError as error:
         _wait(mail, error.sentence, error.retry_after_s)
@@ -159,9 +168,10 @@ def _failed(mail: Mail, after: MailState, error: ConnectorError) -> MailState:
         if after is MailState.APPROVED and reply.attempts >= MOST_ATTEMPTS:
             after = MailState.NEEDS_ATTENTION
         reply.fault, reply.lease_until = error.sentence[:500], None
+        reply.unclear += after is MailState.UNSURE
         wait = settings.SETTLE_S if after is MailState.UNSURE else WAITS_S[min(reply.attempts, len(WAITS_S)) - 1]
         reply.due_at = timezone.now() + timedelta(seconds=error.retry_after_s or wait)
-        reply.save(update_fields=["fault", "lease_until", "due_at"])
+        reply.save(update_fields=["fault", "lease_until", "due_at", "unclear"])
         mail.fault = error.sentence[:500]
         if mail.state != after:
             action = "outcome unclear" if after is MailState.UNSURE else "not sent"
@@ -185,6 +195,8 @@ def sent(mail: Mail, connector: MailboxConnector, how: str = "accepted by the ma
 
 def file_in_sent(mail: Mail, connector: MailboxConnector) -> None:
     """Staff find the reply in the mailbox's Sent folder. It has left already, so a fault here is noted and retried."""
+    if not write_back.wishes(mail.mailbox).sent:
+        return
     with transaction.atomic():
         unfiled = Outgoing.objects.select_for_update(skip_locked=True).filter(mail=mail, filed_at__isnull=True)
         reply = unfiled.first()
@@ -208,7 +220,7 @@ def _settle(mail: Mail, connector: MailboxConnector) -> MailState:
         return MailState.UNSURE
     if found:
         return sent(mail, connector, how="found in the mailbox after an unclear answer")
-    if mail.outgoing.attempts >= 2:
+    if mail.outgoing.unclear >= MOST_UNCLEAR or mail.outgoing.attempts >= MOST_ATTEMPTS:
         return _ask_a_person(mail)
     events.move(mail, MailState.APPROVED, actor=ACTOR, action="one more attempt", reason="The mailbox has no copy.")
     mail.save()
@@ -241,7 +253,8 @@ def expire(mail_id: int, now: datetime) -> bool:
         if mail.state != MailState.SENDING or reply is None:
             return False
         reply.lease_until, reply.due_at = None, now + timedelta(seconds=settings.SETTLE_S)
-        reply.save(update_fields=["lease_until", "due_at"])
+        reply.unclear += 1
+        reply.save(update_fields=["lease_until", "due_at", "unclear"])
         events.move(mail, MailState.UNSURE, actor=ACTOR, action="lease ran out", attempt=reply.attempts)
         mail.save()
         return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,12 @@ from worker.municipality import MailboxEntry, Municipality, MunicipalityError, R
 
 LEAST_FREE_BYTES = 1 << 30
 EARLIEST = datetime(2026, 1, 1, tzinfo=UTC)
+NOT_USED: dict[str, frozenset[str]] = {
+    "read_only": frozenset({"write back", "send"}),
+    "shadow": frozenset({"send"}),
+    "sends": frozenset(),
+}
+"""What a mode of a mailbox does without."""
 SETTINGS = ("DATABASE_URL", "REDIS_URL", "KOMMUNPOST_SECRET_KEY", "KOMMUNPOST_STORAGE_KEYS")
 
 
@@ -52,6 +59,8 @@ def only(part: str) -> Iterator[Finding]:
 
     if part == "worker":
         yield _found("worker", health.worker_fault, "restart it")
+    elif part == "listen":
+        yield _found("listener", partial(health.heartbeat_fault, health.LISTENER), "is `kommunpost listen` running?")
     else:
         yield _found("heartbeat", health.heartbeat_fault, "is `kommunpost beat` running, and a worker?")
 
@@ -119,10 +128,19 @@ def connectors(municipality: Municipality, name: str | None) -> Iterator[Finding
         raise MunicipalityError(f"there is no mailbox or register {name}; there are: {', '.join(known)}")
     for mailbox, box in municipality.mailboxes.items():
         if name in (None, mailbox):
-            yield from _tried(f"mailbox {mailbox}", partial(_open_mailbox, municipality, box))
+            found = _tried(f"mailbox {mailbox}", partial(_open_mailbox, municipality, box))
+            yield from (_in_mode(finding, box) for finding in found)
     for register, entry in municipality.registers.items():
         if name in (None, register):
             yield from _tried(f"register {register}", partial(_open_register, municipality, register, entry))
+
+
+def _in_mode(finding: Finding, box: MailboxEntry) -> Finding:
+    """A mailbox in a pilot can do without what its mode does not use: said, but no fault."""
+    if finding.ok or finding.needed_to not in NOT_USED[box.mode]:
+        return finding
+    later = f" Later: {finding.remedy}" if finding.remedy else ""
+    return replace(finding, ok=True, remedy=f"Not needed while the mode is {box.mode}.{later}")
 
 
 def _open_mailbox(municipality: Municipality, entry: MailboxEntry) -> Checked:

@@ -11,9 +11,12 @@ from kombu.connection import Connection
 
 from worker.models import Heartbeat
 
-HEART = "sweep"
+CLOCK = "sweep"
+LISTENER = "listen"
+BEAT_S = 30.0
+"""How often the clock has a worker sweep, and how often the listener says that it lives."""
 SILENT_AFTER = timedelta(minutes=3)
-"""The sweep runs every 30 s; after this long without one, the clock or every worker stands still."""
+"""After so long without a beat, the clock or every worker stands still."""
 
 
 def database_fault() -> str | None:
@@ -55,14 +58,14 @@ def migrations_fault() -> str | None:
     return f"{len(behind)} migrations have not been run" if behind else None
 
 
-def beat() -> None:
-    """Called by the periodic sweep: the clock asked, a worker did."""
-    Heartbeat.objects.update_or_create(name=HEART, defaults={"at": timezone.now()})
+def beat(name: str = CLOCK) -> None:
+    """Called by the periodic sweep (the clock asked, a worker did) and by the listener."""
+    Heartbeat.objects.update_or_create(name=name, defaults={"at": timezone.now()})
 
 
-def heartbeat_fault() -> str | None:
-    """Both the clock and a worker are needed for a heartbeat."""
-    last = Heartbeat.objects.filter(name=HEART).values_list("at", flat=True).first()
+def heartbeat_fault(name: str = CLOCK) -> str | None:
+    """For a heartbeat of the clock both the clock and a worker are needed."""
+    last = Heartbeat.objects.filter(name=name).values_list("at", flat=True).first()
     if last is None:
         return "nothing periodic has run yet"
     return None if timezone.now() - last < SILENT_AFTER else f"nothing periodic has run since {last:%Y-%m-%d %H:%M} UTC"

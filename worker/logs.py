@@ -11,7 +11,7 @@ import sys
 import traceback
 from datetime import UTC, datetime
 
-FIELDS = ("mail", "mailbox", "task", "register", "status_code")
+FIELDS = ("mail", "mailbox", "task", "register", "status_code", "reason", "wait_s")
 """The only extra fields that reach a log line."""
 QUIET = ("celery.app.trace", "celery.worker.strategy", "amqp", "axes", "django.request", "httpx", "py3langid")
 

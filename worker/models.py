@@ -23,17 +23,22 @@ class Mailbox(models.Model):
     """A shared inbox. How it is reached stands in the municipality file; here is where reading stopped."""
 
     class Mode(models.TextChoices):
-        SHADOW = "shadow", "shadow: drafts are made, nothing leaves"
-        SENDS = "sends", "sends: approved replies leave"
+        READ_ONLY = "read_only", "in read-only mode: drafts are made, nothing is written to the mailbox or leaves"
+        SHADOW = "shadow", "in shadow mode: drafts are made, nothing leaves"
+        SENDS = "sends", "sending: approved replies leave"
 
     name = models.SlugField(unique=True)
     address = models.EmailField()
-    mode = models.CharField(max_length=8, choices=Mode, default=Mode.SHADOW)
+    mode = models.CharField(max_length=12, choices=Mode, default=Mode.SHADOW)
     enabled = models.BooleanField(default=True)
     cursor = models.JSONField(default=dict)
     read_at = models.DateTimeField(null=True)
+    read_again_at = models.DateTimeField(null=True)
+    """Not before then: the server asked us to wait."""
     fault = models.CharField(max_length=500, blank=True)
     fault_since = models.DateTimeField(null=True)
+    write_back_fault = models.CharField(max_length=500, blank=True)
+    write_back_again_at = models.DateTimeField(null=True)
     people = models.ManyToManyField(settings.AUTH_USER_MODEL, related_name="mailboxes", blank=True)
 
     def __str__(self) -> str:
@@ -79,6 +84,8 @@ class Mail(models.Model):
     abstained = models.BooleanField(default=False)
     reasons = models.JSONField(default=list)
     sender_verified = models.BooleanField(default=False)
+    from_directory = models.BooleanField(default=False)
+    """The mailbox's server says that a signed-in account of its own directory wrote it."""
 
     queue = models.CharField(max_length=32, blank=True)
     assignee = models.ForeignKey(
@@ -223,12 +230,32 @@ class Outgoing(models.Model):
     due_at = models.DateTimeField()
     lease_until = models.DateTimeField(null=True)
     attempts = models.PositiveSmallIntegerField(default=0)
+    unclear = models.PositiveSmallIntegerField(default=0)
+    """How many of the attempts ended without anybody knowing whether the reply was accepted."""
     fault = models.CharField(max_length=500, blank=True)
     sent_at = models.DateTimeField(null=True)
     filed_at = models.DateTimeField(null=True)
 
     class Meta:
         indexes = [models.Index(fields=["due_at"], name="outgoing_due", condition=Q(sent_at__isnull=True))]
+
+
+class WriteBack(models.Model):
+    """What staff find of a mail in the mailbox itself: how far it has come, and our draft of the reply."""
+
+    mail = models.OneToOneField(Mail, on_delete=models.CASCADE, related_name="write_back")
+    state = models.CharField(max_length=16, blank=True)
+    """The state of the mail that the mailbox shows, or that failed `attempts` have tried to show."""
+    draft = models.JSONField(null=True)
+    """Where our draft lies, as the connector named it (`PutDraft`)."""
+    draft_version = models.PositiveIntegerField(default=0)
+    """The version that was put there last; 0 when none lies there."""
+    left_to_staff = models.BooleanField(default=False)
+    """A colleague has changed our draft there: it is theirs now, and no other is ever put beside it."""
+    staff_replies = models.JSONField(default=list)
+    """Message-IDs with which staff have answered the mail themselves, and of which the reviewer has been told."""
+    attempts = models.PositiveSmallIntegerField(default=0)
+    fault = models.CharField(max_length=500, blank=True)
 
 
 class Correction(models.Model):

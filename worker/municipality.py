@@ -28,15 +28,33 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class WriteBackEntry(_Part):
+    """What staff see in the mailbox itself. Nothing of it is written in the mode `read_only`."""
+
+    states: bool = True
+    """A category (Outlook) or keyword (IMAP) on each mail: triaged, waiting for review, answered."""
+    drafts: bool = False
+    """The draft that waits for review also lies in the mailbox's own Drafts folder."""
+    sent: bool = True
+    """A reply that left is filed in Sent, where the server does not do so by itself."""
+    move_answered_to: str | None = None
+    """The folder to which an answered mail is moved."""
+
+
 class MailboxEntry(_Part):
     kind: str
     address: str
-    mode: Literal["shadow", "sends"] = "shadow"
+    mode: Literal["read_only", "shadow", "sends"] = "shadow"
     since: date | None = None
     authserv_ids: list[str] = []
     """Mail servers of ours whose Authentication-Results count. Empty: no sender is ever proven."""
     people: list[str] = []
     """User names of those who work with this mailbox."""
+    quote: bool = True
+    """Below a reply stands what its reader wrote, if it is proven that they wrote it."""
+    write_back: WriteBackEntry = WriteBackEntry()
+    listen: bool = True
+    """`kommunpost listen` waits at this mailbox, if its server can tell of new mail."""
     options: dict[str, Any] = {}
 
 

@@ -15,13 +15,13 @@ from django.db import transaction
 from django.utils import timezone
 
 from connectors.errors import ConnectorError
-from rules import approval, outgoing
+from rules import approval
 from rules.drafting import situation
 from rules.lifecycle import MailState
 from rules.pack import RulePack
 from rules.policy import decide
-from rules.values import LANGUAGES, Kind, Recipients, Span, Verdict
-from worker import events, evidence, intake, recheck
+from rules.values import LANGUAGES, Kind, Span, Verdict
+from worker import events, evidence, intake, recheck, replies
 from worker.models import Approval, Correction, Draft, Mail, Mailbox, Outgoing, Revision
 from worker.municipality import configured
 from worker.triage import UNDERSTANDING, pack_name, understanding_of
@@ -230,13 +230,13 @@ def draft_again(mail: Mail, draft: Draft, changes: list[str], who: str) -> None:
 
 def content_hash(mail: Mail, draft: Draft, spans: tuple[Span, ...]) -> str:
     """What an approval of this draft is bound to, computed from the rows as they are now."""
-    message = intake.message_of(mail)
     return approval.content_hash(
-        recipients=recipients_of(draft),
+        recipients=replies.recipients_of(draft),
         sender=mail.mailbox.address,
         subject=draft.subject,
         body=draft.body,
-        thread=outgoing.thread_headers(message.message_id, message.references),
+        quotation=replies.quotation_of(mail, draft),
+        thread=replies.thread_of(mail),
         spans=spans,
         facts=values_behind(mail, spans),
         pack=pack_name(configured().rule_pack()),
@@ -252,10 +252,6 @@ def values_behind(mail: Mail, spans: tuple[Span, ...]) -> dict[str, str]:
     return facts | passages
 
 
-def recipients_of(draft: Draft) -> Recipients:
-    return Recipients(to=tuple(draft.recipients["to"]), cc=tuple(draft.recipients["cc"]))
-
-
 def approve(mail_id: int, person: Person, version: int, ticked: Collection[str]) -> Outgoing | None:
     """Approve exactly this version. Returns the reply on its way, or None when a second person must still approve.
 
@@ -268,7 +264,7 @@ def approve(mail_id: int, person: Person, version: int, ticked: Collection[str])
         draft = _draft(mail)
         _must_be(mail, MailState.WAITING)
         if mail.mailbox.mode != Mailbox.Mode.SENDS:
-            raise Refusal("This mailbox is in shadow mode: nothing leaves from it.")
+            raise Refusal(f"Nothing leaves from this mailbox. It is {mail.mailbox.get_mode_display()}.")
         pack = configured().rule_pack()
         left = left_to_do(draft, pack, ticked)
         if not left.nothing:
@@ -317,23 +313,11 @@ def what_is_left(left: LeftToDo) -> str:
 
 def put_in_outbox(mail: Mail, draft: Draft, digest: str) -> Outgoing:
     """Fix the whole MIME and its Message-ID; it may be taken back until it is due."""
-    message = intake.message_of(mail)
     now = timezone.now()
-    domain = mail.mailbox.address.partition("@")[2]
-    message_id = outgoing.message_id(digest, f"{mail.case.number}/{mail.pk}", domain)
-    recipients = recipients_of(draft)
+    message_id = replies.message_id_of(mail, digest)
+    recipients = replies.recipients_of(draft)
     try:
-        raw = outgoing.mime(
-            sender=mail.mailbox.address,
-            sender_name=configured().name,
-            recipients=recipients,
-            subject=draft.subject,
-            body=draft.body,
-            language=draft.language,
-            message_id=message_id,
-            thread=outgoing.thread_headers(message.message_id, message.references),
-            date=now,
-        )
+        raw = replies.mime_of(mail, draft, message_id, now)
     except ValueError:
         raise Refusal(
             "No reply can be written with this address, subject and text. Correct them, or answer it the usual way."
@@ -349,6 +333,7 @@ def put_in_outbox(mail: Mail, draft: Draft, digest: str) -> Outgoing:
             "due_at": now + timedelta(seconds=settings.UNDO_S),
             "lease_until": None,
             "attempts": 0,
+            "unclear": 0,
             "fault": "",
         },
     )

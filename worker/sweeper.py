@@ -10,9 +10,9 @@ from django.utils import timezone
 
 from connectors.errors import ConnectorError
 from rules.lifecycle import MailState
-from worker import deliver
+from worker import deliver, write_back
 from worker.intake import connector_for
-from worker.models import Mail, Outgoing
+from worker.models import Mail, Mailbox, Outgoing
 from worker.municipality import configured
 from worker.triage import TRIAGED
 
@@ -31,10 +31,11 @@ def standing_still(now: datetime) -> list[int]:
 
 
 def file_unfiled() -> None:
-    """Replies that left without a copy in Sent, tried again for two days."""
+    """Replies that left without a copy in Sent, tried again for two days where a copy is wanted."""
     rows = Outgoing.objects.filter(
         mail__state=MailState.SENT, filed_at__isnull=True, sent_at__gt=timezone.now() - FILE_FOR
     ).select_related("mail__mailbox")
-    for reply in rows[:100]:
+    filing = [box.pk for box in Mailbox.objects.all() if write_back.wishes(box).sent]
+    for reply in rows.filter(mail__mailbox__in=filing)[:100]:
         with suppress(ConnectorError):  # the mailbox itself is shown with its fault
             deliver.file_in_sent(reply.mail, connector_for(reply.mail.mailbox, configured()))

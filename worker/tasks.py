@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.utils import timezone
 
-from worker import deliver, events, health, intake, sweeper, triage
+from worker import deliver, events, health, intake, sweeper, triage, write_back
 from worker.celery import app
 from worker.models import Mailbox
 
@@ -12,7 +12,7 @@ from worker.models import Mailbox
 @app.task
 def poll_all() -> None:
     """One task per mailbox, so that a slow or broken one never holds up the others."""
-    for mailbox_id in Mailbox.objects.filter(enabled=True).values_list("pk", flat=True):
+    for mailbox_id in intake.to_read(timezone.now()):
         poll_mailbox.delay(mailbox_id)
 
 
@@ -21,6 +21,8 @@ def poll_mailbox(mailbox_id: int) -> None:
     taken = intake.take_in(Mailbox.objects.get(pk=mailbox_id))
     for mail_id in taken.mail_ids or ():
         triage_mail.delay(mail_id)
+    if taken.more:
+        poll_mailbox.delay(mailbox_id)
 
 
 @app.task
@@ -37,6 +39,17 @@ def deliver_due() -> None:
 @app.task
 def deliver_reply(mail_id: int) -> None:
     deliver.deliver(mail_id)
+
+
+@app.task
+def write_back_all() -> None:
+    for mailbox_id in write_back.due(timezone.now()):
+        write_back_mailbox.delay(mailbox_id)
+
+
+@app.task
+def write_back_mailbox(mailbox_id: int) -> None:
+    write_back.write_back(Mailbox.objects.get(pk=mailbox_id))
 
 
 @app.task

@@ -82,7 +82,7 @@ def set_aside(mail_id: int, sentence: str) -> MailState | None:
 def _recipe(mail: Mail, municipality: Municipality) -> None:
     pack = municipality.rule_pack()
     if mail.state == MailState.RECEIVED:
-        intake.remember(mail, intake.read(mail.mailbox, mail.raw))
+        intake.remember(mail, intake.read(mail.mailbox, mail.raw, from_directory=mail.from_directory))
     message = intake.message_of(mail)
     if mail.state == MailState.READ:
         if message.needs_nobody:

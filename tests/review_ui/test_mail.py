@@ -15,7 +15,7 @@ from tests import factories
 from tests.factories import Written
 from tests.review_ui.conftest import As
 from worker import deliver, events, review
-from worker.models import Mail, Mailbox, Outgoing
+from worker.models import Mail, Mailbox, Outgoing, WriteBack
 
 
 def page_of(mail: Mail, person: User, as_person: As) -> str:
@@ -189,11 +189,29 @@ def test_a_sent_reply_says_when_and_to_whom(waiting: Mail, alice: User, as_perso
     assert "Take back" not in page
 
 
-def test_shadow_mode_offers_no_approval_and_says_why(waiting: Mail, alice: User, as_person: As) -> None:
-    Mailbox.objects.update(mode="shadow")
+@pytest.mark.parametrize(("mode", "said"), [("shadow", "shadow mode"), ("read_only", "read-only mode")])
+def test_a_pilot_offers_no_approval_and_says_why(
+    waiting: Mail, alice: User, as_person: As, mode: str, said: str
+) -> None:
+    Mailbox.objects.update(mode=mode)
     page = page_of(waiting, alice, as_person)
-    assert "shadow mode: this draft is for comparison and nothing leaves" in page
+    assert f"is in {said}: this draft is for comparison and nothing leaves" in page
     assert 'id="approve"' not in page
+
+
+def test_the_residents_words_below_the_reply_are_shown_as_they_will_stand(
+    waiting: Mail, alice: User, as_person: As
+) -> None:
+    page = page_of(waiting, alice, as_person)
+    assert "Below it: what the resident wrote" in page
+    assert "&gt; Jag fick faktura 2026-118342" in page
+
+
+def test_a_draft_that_a_colleague_has_taken_over_in_the_mailbox_is_said(
+    waiting: Mail, alice: User, as_person: As
+) -> None:
+    WriteBack.objects.create(mail=waiting, left_to_staff=True)
+    assert "A colleague has changed the draft in the mailbox&#x27;s own Drafts" in page_of(waiting, alice, as_person)
 
 
 @pytest.mark.parametrize(

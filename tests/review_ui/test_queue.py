@@ -125,6 +125,13 @@ def test_a_mailbox_that_is_not_reached_is_said_on_top(waiting: Mail, alice: User
     assert "<b>kundcenter</b>: The server mail.example does not answer." in page
 
 
+def test_a_mailbox_that_cannot_be_written_to_is_said_on_top(waiting: Mail, alice: User, as_person: As) -> None:
+    Mailbox.objects.update(write_back_fault="There is no folder Besvarat: make it.")
+    page = as_person(alice).get("/").content.decode()
+    assert "<b>kundcenter</b>: There is no folder Besvarat: make it." in page
+    assert "Reading and sending go on." in page
+
+
 @pytest.mark.parametrize("view", ["team", "mine", "unassigned", "verify", "attention", "restricted", "sent"])
 def test_an_empty_view_says_so_in_a_sentence(view: str, charlie: User, as_person: As) -> None:
     page = as_person(charlie).get("/", {"view": view})

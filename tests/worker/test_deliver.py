@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import email
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from email.message import EmailMessage
 from email.policy import default
@@ -17,6 +18,7 @@ from tests.servers import INBOX_ADDRESS, Dovecot, Misbehaviour, SmtpServer
 from tests.towns import on_real_servers
 from worker import deliver, intake, review, sweeper, triage
 from worker.models import Event, Mail, Outgoing
+from worker.municipality import configured
 
 
 @pytest.fixture(autouse=True)
@@ -34,6 +36,15 @@ def approved(waiting: Mail, alice: User) -> Mail:
 
 def make_due(mail: Mail) -> None:
     Outgoing.objects.filter(mail=mail).update(due_at=timezone.now() - timedelta(seconds=1))
+
+
+@contextmanager
+def away(inbox: Dovecot) -> Iterator[None]:
+    inbox.stop()
+    try:
+        yield
+    finally:
+        inbox.start("/usr/sbin/dovecot")
 
 
 def delivered_to_resident(smtp: SmtpServer) -> list[EmailMessage]:
@@ -136,16 +147,25 @@ def test_a_lease_that_still_runs_is_left_alone(approved: Mail) -> None:
 
 
 def test_a_sent_folder_that_is_away_does_not_send_again(approved: Mail, smtp: SmtpServer, inbox: Dovecot) -> None:
-    inbox.stop()
-    try:
-        assert deliver.deliver(approved.pk) == "sent"
+    mail = Mail.objects.get(pk=approved.pk)
+    deliver._take_lease(mail)
+    with away(inbox):
+        assert deliver._send(mail, intake.connector_for(mail.mailbox, configured())) == "sent"
         assert Outgoing.objects.get(mail=approved).filed_at is None
-    finally:
-        inbox.start("/usr/sbin/dovecot")
     sweeper.file_unfiled()
     assert Outgoing.objects.get(mail=approved).filed_at is not None
     assert len(delivered_to_resident(smtp)) == 1
     assert len(inbox.sent()) == 1
+
+
+def test_a_mailbox_that_is_away_holds_the_reply_until_it_can_say_whether_a_colleague_has_answered(
+    approved: Mail, smtp: SmtpServer, inbox: Dovecot
+) -> None:
+    with away(inbox):
+        assert deliver.deliver(approved.pk) == "approved"
+    assert not smtp.accepted
+    make_due(approved)
+    assert deliver.deliver(approved.pk) == "sent"
 
 
 @pytest.mark.parametrize("part", ["subject", "body", "recipients"])

@@ -58,6 +58,9 @@ class Line:
 
     def file_sent(self, raw: bytes) -> None: ...
 
+    def replies_to(self, message_id: str) -> frozenset[str]:
+        return frozenset()
+
     def was_sent(self, message_id: str) -> bool:
         return False
 

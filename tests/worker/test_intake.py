@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from time import sleep
 
 import pytest
+from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
+from django.db import connection
 
 from connectors.base import Fetched
 from tests.letters import letter
@@ -139,3 +145,34 @@ def test_our_own_reply_coming_back_is_no_new_mail(kundcenter: Mailbox, waiting: 
     reply = review.approve(waiting.pk, alice, waiting.draft.version, waiting.draft.ticks)  # type: ignore[arg-type]
     assert reply is not None
     assert intake.store(kundcenter, Fetched("copy", bytes(reply.raw), None, {})) is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_reading_that_is_stopped_in_the_middle_of_a_query_keeps_what_it_has(
+    kundcenter: Mailbox, inbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Celery stops a task by an exception out of a signal, wherever it is."""
+    for number in range(3):
+        (inbox / f"{number}.eml").write_bytes(letter(message_id=f"<{number}@mail.example>"))
+    store = intake.store
+
+    def slow(mailbox: Mailbox, arrived: Fetched) -> Mail | None:
+        if Mail.objects.count() == 2:
+            threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGUSR1)).start()
+            with connection.cursor() as cursor:
+                cursor.execute("select pg_sleep(3)")
+        return store(mailbox, arrived)
+
+    def stop(*_: object) -> None:
+        raise SoftTimeLimitExceeded
+
+    monkeypatch.setattr(intake, "store", slow)
+    before = signal.signal(signal.SIGUSR1, stop)
+    try:
+        taken = intake.take_in(kundcenter)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert (taken.received, taken.more, taken.fault) == (2, True, "")
+    monkeypatch.undo()
+    sleep(3)  # the server ends the query, and with it the session that held the lock
+    assert intake.take_in(kundcenter).received == 1

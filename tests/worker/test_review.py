@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from worker import evidence, review, triage
+from worker import evidence, replies, review, triage
 from worker.models import Approval, Correction, Event, Mail, Mailbox, Outgoing, Revision
 from worker.municipality import configured
 from worker.review import Changed, Refusal
@@ -22,6 +23,19 @@ def approve(mail: Mail, person: User, **given: object) -> Outgoing | None:
 def state_of(mail: Mail) -> str:
     mail.refresh_from_db()
     return mail.state
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"sender_verified": False}, {"reasons": ["protected_identity"]}, {"reasons": ["threat_or_selfharm"]}],
+)
+def test_nothing_is_quoted_to_somebody_who_is_not_proven_or_may_be_in_danger(
+    waiting: Mail, change: dict[str, Any]
+) -> None:
+    assert "> Jag fick faktura" in replies.quotation_of(waiting, waiting.draft)
+    Mail.objects.update(**change)
+    waiting.refresh_from_db()
+    assert replies.quotation_of(waiting, waiting.draft) == ""
 
 
 def test_every_statement_of_a_fresh_draft_has_a_source(waiting: Mail) -> None:

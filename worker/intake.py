@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from celery.exceptions import SoftTimeLimitExceeded
 from django.db import IntegrityError, InterfaceError, OperationalError, ProgrammingError, connection, transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from pydantic import TypeAdapter
 
@@ -82,10 +82,9 @@ def connector_for(mailbox: Mailbox, municipality: Municipality) -> MailboxConnec
     return opened(entry.kind, options)
 
 
-def to_read(now: datetime) -> list[int]:
+def to_read(now: datetime) -> QuerySet[Mailbox]:
     """Mailboxes that are switched on and whose server has not asked us to wait."""
-    rows = Mailbox.objects.filter(enabled=True).exclude(read_again_at__gt=now)
-    return list(rows.values_list("pk", flat=True))
+    return Mailbox.objects.filter(enabled=True).exclude(read_again_at__gt=now)
 
 
 def take_in(mailbox: Mailbox) -> Taken:

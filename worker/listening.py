@@ -17,7 +17,6 @@ from connectors import open_mailbox
 from connectors.base import Notifies
 from connectors.errors import ConnectorError, Transient
 from worker import health, intake
-from worker.models import Mailbox
 from worker.municipality import Municipality, MunicipalityError, configured
 
 log = logging.getLogger(__name__)
@@ -71,10 +70,8 @@ def read_now(name: str) -> None:
     from worker.tasks import poll_mailbox
 
     close_old_connections()
-    for mailbox_id in Mailbox.objects.filter(name=name, pk__in=intake.to_read(timezone.now())).values_list(
-        "pk", flat=True
-    ):
-        poll_mailbox.delay(mailbox_id)
+    for mailbox in intake.to_read(timezone.now()).filter(name=name):
+        poll_mailbox.delay(mailbox.pk)
 
 
 def _listen_to(name: str, connector: Notifies, stopped: threading.Event, read: Callable[[str], None]) -> None:

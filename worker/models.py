@@ -245,7 +245,7 @@ class WriteBack(models.Model):
 
     mail = models.OneToOneField(Mail, on_delete=models.CASCADE, related_name="write_back")
     state = models.CharField(max_length=16, blank=True)
-    """The state of the mail that the mailbox shows, or that failed `attempts` have tried to show."""
+    """The state of the mail that the mailbox shows; with a `fault`, the one that it should show."""
     draft = models.JSONField(null=True)
     """Where our draft lies, as the connector named it (`PutDraft`)."""
     draft_version = models.PositiveIntegerField(default=0)
@@ -256,6 +256,7 @@ class WriteBack(models.Model):
     """Message-IDs with which staff have answered the mail themselves, and of which the reviewer has been told."""
     attempts = models.PositiveSmallIntegerField(default=0)
     fault = models.CharField(max_length=500, blank=True)
+    again_at = models.DateTimeField(null=True)
 
 
 class Correction(models.Model):

@@ -12,8 +12,8 @@ from worker.models import Mailbox
 @app.task
 def poll_all() -> None:
     """One task per mailbox, so that a slow or broken one never holds up the others."""
-    for mailbox_id in intake.to_read(timezone.now()):
-        poll_mailbox.delay(mailbox_id)
+    for mailbox in intake.to_read(timezone.now()):
+        poll_mailbox.delay(mailbox.pk)
 
 
 @app.task

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from connectors.base import Mailbox as MailboxConnector
 from connectors.base import Mark, PutDraft, WritesBack
-from connectors.errors import ConnectorError, Permanent, Refused
+from connectors.errors import ConnectorError, Permanent, Refused, Transient
 from rules.lifecycle import MailState
 from worker import events
 from worker.intake import connector_for
@@ -29,7 +29,8 @@ log = logging.getLogger(__name__)
 
 ACTOR = "process:write-back"
 SITTING_S = 60.0
-MOST_ATTEMPTS = 5
+MOST_ATTEMPTS = 24
+"""For one mail: two hours, in which somebody may make the folder that is missing."""
 FOR_SO_LONG = timedelta(days=7)
 """What has stood still for longer is left as it is: switching this on must not touch a year's mail."""
 AGAIN_AFTER_S = 300.0
@@ -67,11 +68,11 @@ def _differing(mailbox: Mailbox, now: datetime) -> QuerySet[Mail]:
     if not (wanted.states or wanted.drafts or wanted.move_answered_to):
         return Mail.objects.none()
     fresh = Mail.objects.filter(mailbox=mailbox, state__in=MARKS, state_since__gt=now - FOR_SO_LONG)
-    failed = Q(write_back__attempts__range=(1, MOST_ATTEMPTS - 1))
-    differing = Q(write_back=None) | ~Q(write_back__state=F("state")) | failed
+    try_again = Q(write_back__again_at__lte=now)
+    differing = Q(write_back=None) | ~Q(write_back__state=F("state")) | try_again
     if wanted.drafts:
         older = ~Q(write_back__draft_version=F("draft__version"))
-        differing |= Q(state=MailState.WAITING, write_back__attempts=0) & older
+        differing |= Q(state=MailState.WAITING, write_back__fault="") & older
     return fresh.filter(differing).defer("raw").order_by("state_since")
 
 
@@ -82,38 +83,46 @@ def write_back(mailbox: Mailbox) -> int:
 
 
 def _write_back(mailbox: Mailbox) -> int:
-    done, fault, again_after_s = 0, "", None
-    ends_at = monotonic() + SITTING_S
+    done, ends_at = 0, monotonic() + SITTING_S
     try:
         connector = connector_for(mailbox, configured())
         if isinstance(connector, WritesBack):
             for mail in _differing(mailbox, timezone.now()).select_related("case", "mailbox").iterator(200):
-                wrong = _follow(mail, connector, wishes(mailbox))
-                fault, done = wrong or fault, done + (not wrong)
+                done += _follow(mail, connector, wishes(mailbox))
                 if monotonic() > ends_at:
                     break
     except ConnectorError as error:
-        fault, again_after_s = error.sentence, error.retry_after_s or AGAIN_AFTER_S
-    _note_health(mailbox, fault, again_after_s)
+        _note_health(mailbox, error.sentence, error.retry_after_s or AGAIN_AFTER_S)
+    else:
+        failing = WriteBack.objects.filter(mail__mailbox=mailbox, again_at__isnull=False).order_by("-pk").first()
+        _note_health(mailbox, failing.fault if failing else "", None)
     return done
 
 
-def _follow(mail: Mail, connector: WritesBack, wanted: WriteBackEntry) -> str:
-    """One mail. Returns what was wrong with it and never stops the next; what is wrong with the mailbox is raised."""
+def _follow(mail: Mail, connector: WritesBack, wanted: WriteBackEntry) -> bool:
+    """One mail. What is wrong with it is kept on its row and stops no other; the mailbox's own faults are raised."""
     row, _ = WriteBack.objects.get_or_create(mail=mail)
-    failed = row.attempts if row.state == mail.state else 0
     try:
         _show(mail, row, connector, wanted)
-        row.state, row.attempts, row.fault = mail.state, 0, ""
-    except Refused:
+        row.state, row.attempts, row.fault, row.again_at = mail.state, 0, "", None
+    except (Transient, Refused):
         raise
     except Permanent as error:
-        row.state, row.attempts, row.fault = mail.state, failed + 1, error.sentence[:500]
-        if row.attempts == MOST_ATTEMPTS:
-            events.record("not shown in the mailbox", f"mail:{mail.pk}", actor=ACTOR, reason=error.sentence)
+        _note_failure(mail, row, error.sentence)
+    except Exception as error:  # one mail that cannot be written as a draft, say, never stops the next
+        log.exception("writing back failed", extra={"mail": mail.pk})
+        _note_failure(mail, row, f"A mail could not be shown in the mailbox ({type(error).__name__}).")
     finally:
         row.save()
-    return row.fault
+    return not row.fault
+
+
+def _note_failure(mail: Mail, row: WriteBack, sentence: str) -> None:
+    row.attempts = row.attempts + 1 if row.state == mail.state else 1
+    row.state, row.fault = mail.state, sentence[:500]
+    row.again_at = timezone.now() + timedelta(seconds=AGAIN_AFTER_S) if row.attempts < MOST_ATTEMPTS else None
+    if row.again_at is None:
+        events.record("not shown in the mailbox", f"mail:{mail.pk}", actor=ACTOR, reason=sentence)
 
 
 def _show(mail: Mail, row: WriteBack, connector: WritesBack, wanted: WriteBackEntry) -> None:

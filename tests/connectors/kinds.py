@@ -12,7 +12,7 @@ from typing import Protocol
 from imapclient import DRAFT, SEEN, IMAPClient  # type: ignore[import-untyped]
 
 from connectors.base import LARGEST_MAIL_BYTES, Mailbox, Mark
-from connectors.exchange import CATEGORIES as EXCHANGE_CATEGORIES
+from connectors.categories import named
 from connectors.exchange import ExchangeMailbox
 from connectors.folder import FolderMailbox
 from connectors.graph import GraphMailbox
@@ -255,7 +255,7 @@ class Exchange:
 
     def marks(self, subject: str, folder: str = "inbox") -> set[Mark]:
         item = self._mail(subject, self.server.place_of(folder))
-        return {mark for mark, name in EXCHANGE_CATEGORIES.items() if name in item.categories}
+        return {mark for mark, name in named({}).items() if name in item.categories}
 
     def labels(self, subject: str) -> set[str]:
         return set(self._mail(subject).categories)

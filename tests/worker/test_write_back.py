@@ -237,9 +237,43 @@ def test_a_folder_that_is_not_there_is_named_on_the_screen_and_the_rest_goes_on(
     assert "Besvarat" in mailbox.write_back_fault
     assert office.marks(SUBJECT) == {Mark.ANSWERED}
     assert office.marks("En annan sak") == {Mark.WAITING}
-    for _ in range(write_back.MOST_ATTEMPTS):
-        write_back.write_back(mailbox)
-    assert write_back.due(timezone.now()) == [], "it is not tried for ever"
+    soon = timezone.now() + timedelta(minutes=6)
+    assert (write_back.due(timezone.now()), write_back.due(soon)) == ([], [mailbox.pk])
+    office.make_folder("Besvarat")
+    WriteBack.objects.filter(again_at__isnull=False).update(again_at=timezone.now())
+    show(mailbox)
+    assert office.subjects("Besvarat") == [SUBJECT]
+
+
+def test_what_cannot_be_shown_is_not_tried_for_ever(wish: Callable[..., Mailbox], office: Imap, alice: User) -> None:
+    mailbox = wish(move_answered_to="Besvarat")
+    mail = taken_in(office, mailbox)
+    answered(mail, alice)
+    WriteBack.objects.update(state="sent", attempts=write_back.MOST_ATTEMPTS - 1, again_at=timezone.now())
+    write_back.write_back(mailbox)
+    assert write_back.due(timezone.now() + timedelta(days=1)) == []
+    assert Event.objects.filter(object=f"mail:{mail.pk}", action="not shown in the mailbox").exists()
+    show(mailbox)
+
+
+def test_a_mail_that_breaks_in_an_unforeseen_way_stops_no_other(
+    wish: Callable[..., Mailbox], office: Imap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mailbox = wish(drafts=True)
+    broken = taken_in(office, mailbox)
+    taken_in(office, mailbox, letter(subject="En annan sak"))
+    made = write_back.draft_for_mailbox
+
+    def breaks(mail: Mail, draft: Draft) -> bytes:
+        if mail.pk == broken.pk:
+            raise ZeroDivisionError
+        return made(mail, draft)
+
+    monkeypatch.setattr(write_back, "draft_for_mailbox", breaks)
+    write_back.write_back(mailbox)
+    assert office.marks("En annan sak") == {Mark.WAITING}
+    mailbox.refresh_from_db()
+    assert "ZeroDivisionError" in mailbox.write_back_fault
 
 
 def test_a_mail_that_staff_have_moved_away_is_left_alone(wish: Callable[..., Mailbox], office: Imap) -> None:

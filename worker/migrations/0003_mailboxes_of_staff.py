@@ -57,6 +57,7 @@ class Migration(migrations.Migration):
                 ("staff_replies", models.JSONField(default=list)),
                 ("attempts", models.PositiveSmallIntegerField(default=0)),
                 ("fault", models.CharField(blank=True, max_length=500)),
+                ("again_at", models.DateTimeField(null=True)),
                 (
                     "mail",
                     models.OneToOneField(

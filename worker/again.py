@@ -74,7 +74,7 @@ def _found_again(mailbox: Mailbox, event: Event) -> Fetched | Unreadable | None:
     try:
         mails = intake.connector_for(mailbox, configured()).fetch_since(event.payload.get("after", {}))
         wanted = event.payload.get("remote_id")
-        return next((mail for mail in islice(mails, LOOKED_THROUGH) if mail.remote_id[:500] == wanted), None)
+        return next((mail for mail in islice(mails, LOOKED_THROUGH) if mail.remote_id == wanted), None)
     except ConnectorError as error:
         raise Refusal(f"The mailbox cannot be read at present: {error.sentence}") from None
 

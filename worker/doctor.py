@@ -83,8 +83,21 @@ def _servers() -> Iterator[Finding]:
     if not health.database_fault():
         yield _found("migrations", health.migrations_fault, "run `kommunpost migrate`")
         yield _found("heartbeat", health.heartbeat_fault, "is `kommunpost beat` running, and a worker?")
+        if not health.migrations_fault():
+            yield from silent_mailboxes()
     yield _found("broker", health.broker_fault, "is it running, and is REDIS_URL right?")
     yield _found("classifier", health.model_fault, "run `kommunpost train`")
+
+
+def silent_mailboxes() -> Iterator[Finding]:
+    from django.utils import timezone
+
+    from worker import silence
+    from worker.models import Mailbox
+
+    names = list(Mailbox.objects.values_list("name", flat=True))
+    for silent in silence.of(names, timezone.now()):
+        yield Finding(False, f"mailbox {silent.mailbox}", silent.sentence)
 
 
 def _found(what: str, check: Callable[[], str | None], remedy: str) -> Finding:

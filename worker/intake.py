@@ -42,6 +42,12 @@ UNREADABLE = "mail unreadable"
 NOT_DELIVERED = "A reply of ours in this case came back undelivered. Reach the resident another way."
 NOT_THE_MAILS_FAULT = (SoftTimeLimitExceeded, OperationalError, InterfaceError, ProgrammingError)
 """The reading as a whole breaks off; anything else that storing raises is about this one mail."""
+HEAVY_BYTES = 8 * 2**20
+MOST_BREAKDOWNS = 3
+TOO_HEAVY = (
+    f"Work on a large mail broke off {MOST_BREAKDOWNS} times. It lies untouched in the mailbox: open it there, or give "
+    "the worker more memory and try again."
+)
 NOTHING_IN_TIME = (
     "Reading brought nothing within its time limit: the server is too slow, or the next mail too large for the line. "
     "Look at the oldest mail that is not here yet."
@@ -121,6 +127,9 @@ def _store_one(mailbox: Mailbox, arrived: Fetched | Unreadable, taken: Taken) ->
     if isinstance(arrived, Unreadable):
         _tell(mailbox, arrived.sentence, arrived, before, taken)
         return
+    if len(arrived.raw) > HEAVY_BYTES and _has_broken_off(mailbox, arrived.remote_id):
+        _tell(mailbox, TOO_HEAVY, arrived, before, taken)
+        return
     try:
         mail = store(mailbox, arrived)
     except NOT_THE_MAILS_FAULT:
@@ -138,11 +147,19 @@ def _store_one(mailbox: Mailbox, arrived: Fetched | Unreadable, taken: Taken) ->
             taken.mail_ids.append(mail.pk)
 
 
+def _has_broken_off(mailbox: Mailbox, remote_id: str) -> bool:
+    """Counted before the work begins: a mail that kills its worker, for want of memory say, leaves no other trace."""
+    before = mailbox.heavy_attempts if mailbox.heavy_id == remote_id else 0
+    mailbox.heavy_id, mailbox.heavy_attempts = remote_id, before + 1
+    mailbox.save(update_fields=["heavy_id", "heavy_attempts"])
+    return before >= MOST_BREAKDOWNS
+
+
 def _tell(
     mailbox: Mailbox, sentence: str, arrived: Fetched | Unreadable, before: dict[str, str | int], taken: Taken
 ) -> None:
     """Staff are told, with what is needed to fetch the mail again (`worker.again`); reading goes on behind it."""
-    which = {"remote_id": arrived.remote_id[:500], "after": before}
+    which = {"remote_id": arrived.remote_id, "after": before}
     with transaction.atomic():
         events.record(UNREADABLE, f"mailbox:{mailbox.pk}", actor=ACTOR, reason=sentence, **which)
         _move_cursor(mailbox, arrived.cursor)
@@ -164,7 +181,7 @@ def store(mailbox: Mailbox, arrived: Fetched) -> Mail | None:
                 mail = Mail.objects.create(
                     mailbox=mailbox,
                     case=case_for(mailbox, message, arrived.raw, received_at),
-                    remote_id=arrived.remote_id[:500],
+                    remote_id=arrived.remote_id,
                     fingerprint=fingerprint(message),
                     sha256=message.sha256,
                     size=len(arrived.raw),
@@ -243,7 +260,7 @@ def _same_words(reply: Outgoing, message: Message) -> bool:
 
 
 def _known(mailbox: Mailbox, arrived: Fetched, message: Message) -> bool:
-    same = Q(remote_id=arrived.remote_id[:500]) | Q(fingerprint=fingerprint(message))
+    same = Q(remote_id=arrived.remote_id) | Q(fingerprint=fingerprint(message))
     return Mail.objects.filter(same, mailbox=mailbox).exists()
 
 
@@ -278,6 +295,12 @@ def _answered(message: Message) -> list[str]:
     """The nearest first. Some programs leave out the brackets."""
     named = (mid for mid in (message.in_reply_to, *reversed(message.references)) if mid)
     return [mid if mid.startswith("<") else f"<{mid}>" for mid in named]
+
+
+def twin_of(mail: Mail) -> Mail | None:
+    """The same mail where it came to another mailbox first, unless it was closed there without a reply."""
+    others = Mail.objects.filter(case=mail.case_id, fingerprint=mail.fingerprint, pk__lt=mail.pk)
+    return others.exclude(state=MailState.NO_REPLY).select_related("mailbox").first()
 
 
 def _gives_back(bounce: Mail, raw: bytes) -> bool:

@@ -39,6 +39,9 @@ class Mailbox(models.Model):
     fault_since = models.DateTimeField(null=True)
     write_back_fault = models.CharField(max_length=500, blank=True)
     write_back_again_at = models.DateTimeField(null=True)
+    heavy_id = models.CharField(max_length=2_000, blank=True)
+    """The last large mail on which work was begun, and how often."""
+    heavy_attempts = models.PositiveSmallIntegerField(default=0)
     people = models.ManyToManyField(settings.AUTH_USER_MODEL, related_name="mailboxes", blank=True)
 
     def __str__(self) -> str:
@@ -61,7 +64,7 @@ class Mail(models.Model):
 
     mailbox = models.ForeignKey(Mailbox, on_delete=models.PROTECT, related_name="mails")
     case = models.ForeignKey(Case, on_delete=models.PROTECT, related_name="mails")
-    remote_id = models.CharField(max_length=500)
+    remote_id = models.CharField(max_length=2_000)
     message_id = models.CharField(max_length=998, blank=True)
     fingerprint = models.CharField(max_length=64)
     sha256 = models.CharField(max_length=64)

@@ -30,6 +30,7 @@ ACTOR = "process:worker"
 UNDERSTANDING = TypeAdapter(Understanding)
 """Writes an Understanding to JSON and reads it back."""
 TRIAGED = (MailState.RECEIVED, MailState.READ, MailState.UNDERSTOOD)
+ALSO_THERE = "The same mail came to %s too and is worked on there, so that the resident gets one reply."
 MOST_ATTEMPTS = 6
 """Tries before a person is asked; to reach a register, with the waits below, they take about an hour."""
 
@@ -155,7 +156,10 @@ def finish(
     mail.queue, mail.fault, mail.next_try_at = reply.approval.queue, "", None
     if gathered.protected_identity and "protected_identity" not in mail.reasons:
         mail.reasons = [*mail.reasons, "protected_identity"]
-    if reply.kind is ReplyKind.DRAFT:
+    twin = intake.twin_of(mail) if reply.kind is ReplyKind.DRAFT else None
+    if twin is not None:
+        hand_to_person(mail, ALSO_THERE % twin.mailbox.name)
+    elif reply.kind is ReplyKind.DRAFT:
         put_before_a_person(mail, pack, gathered, reply)
     elif reply.approval.queue == "restricted":
         events.move(mail, MailState.RESTRICTED, actor=ACTOR, action="restricted", reason=reply.why[0])

@@ -29,6 +29,21 @@ class Migration(migrations.Migration):
             field=models.CharField(blank=True, max_length=500),
         ),
         migrations.AddField(
+            model_name="mailbox",
+            name="heavy_id",
+            field=models.CharField(blank=True, max_length=2_000),
+        ),
+        migrations.AddField(
+            model_name="mailbox",
+            name="heavy_attempts",
+            field=models.PositiveSmallIntegerField(default=0),
+        ),
+        migrations.AlterField(
+            model_name="mail",
+            name="remote_id",
+            field=models.CharField(max_length=2_000),
+        ),
+        migrations.AddField(
             model_name="outgoing",
             name="unclear",
             field=models.PositiveSmallIntegerField(default=0),

@@ -27,7 +27,7 @@ MOST_MEMORY_MIB = 96
 """What the process may grow by. All mails together are larger, and so is a list of all their headers."""
 PADDING = "Det regnade hela dagen och ingen kom. " * 60
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.django_db(transaction=True)  # one transaction a mail, as in daily work
 
 
 def raw(number: int) -> bytes:

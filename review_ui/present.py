@@ -28,6 +28,9 @@ from worker.models import Approval, Draft, Event, Fact, Mail, Outgoing, Passage
 from worker.municipality import configured
 from worker.triage import understanding_of
 
+MOST_NAMED = 20
+"""Addresses in one line of the page."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fresh:
@@ -126,6 +129,8 @@ class Sheet:
     quotation: str
     """What the resident wrote, as it stands below the reply."""
     recipients: str
+    left_out: str
+    """Whom the mail also went to, and the reply does not."""
     language_name: words.Words
     content: str
     """Hash of all that an approval would be bound to: posted back with it."""
@@ -276,6 +281,7 @@ def draft_and_sources(
         letter=laid_out,
         quotation=replies.quotation_of(mail, draft),
         recipients=", ".join([*draft.recipients["to"], *draft.recipients["cc"]]),
+        left_out=_named(replies.left_out(mail, draft)),
         language_name=words.LANGUAGES.get(draft.language, draft.language),
         content=content(mail, draft, spans),
         ticks=tuple(ticks(pack, draft)),
@@ -287,6 +293,12 @@ def draft_and_sources(
     total = len(laid_out.claims)
     tally = _("%(proven)s of %(total)s statements") % {"proven": laid_out.proven, "total": total} if total else ""
     return sheet, Sources(cards, tuple(owned(draft, laid_out.claims)), held, tally)
+
+
+def _named(addresses: Sequence[str]) -> str:
+    more = len(addresses) - MOST_NAMED
+    named = ", ".join(addresses[:MOST_NAMED])
+    return _("%(named)s and %(more)s more") % {"named": named, "more": more} if more > 0 else named
 
 
 def proofs(facts: Iterable[Fact], passages: Iterable[Passage], now: datetime) -> dict[str, Proof]:

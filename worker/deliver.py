@@ -45,6 +45,14 @@ def due(now: datetime) -> list[int]:
 
 def deliver(mail_id: int) -> MailState | None:
     """One attempt for one reply. None when it is not due, in other hands, or already settled."""
+    try:
+        return _attempt(mail_id)
+    except Exception as error:  # the task's edge: a reply that cannot be checked must not stand still in silence
+        log.exception("delivery broke off", extra={"mail": mail_id})
+        return _hold(mail_id, f"The reply could not be checked before sending ({type(error).__name__}).")
+
+
+def _attempt(mail_id: int) -> MailState | None:
     with transaction.atomic():
         mail = _claim(mail_id)
         if mail is None:
@@ -119,6 +127,15 @@ def _wait(mail: Mail, sentence: str, retry_after_s: float | None) -> None:
     reply.fault = sentence[:500]
     reply.due_at = timezone.now() + timedelta(seconds=retry_after_s or WAITS_S[min(reply.attempts, len(WAITS_S) - 1)])
     reply.save(update_fields=["fault", "due_at"])
+
+
+def _hold(mail_id: int, sentence: str) -> MailState | None:
+    with transaction.atomic():
+        mail = _claim(mail_id)
+        if mail is None:
+            return None
+        _wait(mail, sentence, None)
+        return MailState(mail.state)
 
 
 def _take_lease(mail: Mail) -> None:

@@ -22,6 +22,14 @@ def recipients_of(draft: Draft) -> Recipients:
     return Recipients(to=tuple(draft.recipients["to"]), cc=tuple(draft.recipients["cc"]))
 
 
+def left_out(mail: Mail, draft: Draft) -> tuple[str, ...]:
+    """Whom the mail also went to and the reply does not: it may tell what is for the resident alone."""
+    message, to = intake.message_of(mail), recipients_of(draft)
+    known = {address.casefold() for address in (*to.to, *to.cc, mail.mailbox.address, *configured().own_addresses())}
+    also = {box.address.casefold(): box.address for box in (*message.to, *message.cc) if box.address}
+    return tuple(address for folded, address in also.items() if folded not in known)
+
+
 def thread_of(mail: Mail) -> dict[str, str]:
     message = intake.message_of(mail)
     return outgoing.thread_headers(message.message_id, message.references)

@@ -343,19 +343,27 @@ def put_in_outbox(mail: Mail, draft: Draft, digest: str) -> Outgoing:
 def take_back(mail_id: int, person: Person) -> None:
     """Undo an approval before the reply is due. Afterwards it is too late, and that is said."""
     with acting_on(mail_id) as mail:
-        if mail.state != MailState.APPROVED:
+        if mail.state in (MailState.SENDING, MailState.SENT):
             raise Refusal("The reply has already left, so it cannot be taken back.")
-        Outgoing.objects.filter(mail=mail).delete()
-        void_approvals(_draft(mail), "taken back")
+        _must_be(mail, MailState.APPROVED)
+        _take_out_of_outbox(mail, "taken back")
         events.move(mail, MailState.WAITING, actor=actor(person), action="approval taken back")
+
+
+def _take_out_of_outbox(mail: Mail, because: str) -> None:
+    """The draft is a new version: an approval that a browser repeats later on, of the old one, sends nothing."""
+    draft = _draft(mail)
+    Outgoing.objects.filter(mail=mail).delete()
+    void_approvals(draft, because)
+    draft.version += 1
+    draft.save(update_fields=["version"])
 
 
 def put_back(mail_id: int, person: Person) -> None:
     """After a reply could not be sent, or nobody knows whether it was: review it again. The person decides, by name."""
     with acting_on(mail_id) as mail:
         _must_be_unsent(mail)
-        Outgoing.objects.filter(mail=mail).delete()
-        void_approvals(_draft(mail), "not sent")
+        _take_out_of_outbox(mail, "not sent")
         mail.fault = ""
         events.move(mail, MailState.WAITING, actor=actor(person), action="put back for review")
 

@@ -270,19 +270,23 @@ def test_a_refused_reply_says_why_and_leaves_no_draft(
     assert server.in_folder("drafts") == []
 
 
-def test_large_attachments_arrive_as_they_were_approved(server: GraphServer) -> None:
+def test_attachments_out_equal_attachments_approved(server: GraphServer) -> None:
     large = EmailMessage(policy=SMTP)
     large["Message-ID"], large["From"], large["To"] = reply_id(), MAILBOX, RESIDENT
     large["Subject"] = "Detaljplan för Åkersvägen"
-    large.set_content("Hej! Planen bifogas.")
-    files = [("plan å.pdf", b"\x00\xffplan" * 1_200_000), ("karta.png", b"karta" * 100_000)]
+    large.set_content("<p>Hej! Planen bifogas. <img src='cid:karta'></p>", subtype="html")
+    large.add_related(b"karta" * 1_000, maintype="image", subtype="png", cid="<karta>", filename="karta.png")
+    files = [("plan å.pdf", b"\x00\xffplan" * 1_200_000), ("bilaga.png", b"bilaga" * 100_000)]
     for name, content in files:
         large.add_attachment(content, maintype="application", subtype="octet-stream", filename=name)
     mailbox(server).send(large.as_bytes(), ENVELOPE)
     (accepted,) = server.accepted
     assert list(accepted.files) == files
+    arrived = BytesParser(policy=SMTP).parsebytes(accepted.raw)
+    inline = [part.get_content() for part in arrived.walk() if part.get_content_type() == "image/png"]
+    assert inline == [b"karta" * 1_000]
     assert "Planen bifogas" in accepted.raw.decode()
-    assert BytesParser(policy=SMTP).parsebytes(accepted.raw)["Subject"] == large["Subject"]
+    assert arrived["Subject"] == large["Subject"]
     assert server.asked.count("upload") == 3
     assert mailbox(server).was_sent(reply_id())
 

@@ -104,7 +104,7 @@ def test_a_refusal_for_good_goes_to_a_person(approved: Mail, smtp: SmtpServer) -
 
 
 @pytest.mark.parametrize("how", [Misbehaviour.DROP_AFTER_DATA, Misbehaviour.SILENT_AFTER_DATA])
-def test_an_unclear_answer_is_never_answered_with_a_second_mail(
+def test_retry_never_repeats_what_may_have_gone(
     approved: Mail, smtp: SmtpServer, inbox: Dovecot, how: Misbehaviour
 ) -> None:
     """The server took the mail and did not say so: the copy in our own mailbox proves it."""
@@ -248,6 +248,7 @@ def test_after_a_refusal_a_person_sends_it_through_review_again(approved: Mail, 
     deliver.deliver(approved.pk)
     review.put_back(approved.pk, alice)
     assert state_of(approved) == "waiting"
+    approved.draft.refresh_from_db()
     smtp.misbehaviour = Misbehaviour.NONE
     review.approve(approved.pk, alice, approved.draft.version, approved.draft.ticks)
     make_due(approved)

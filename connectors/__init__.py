@@ -15,10 +15,10 @@ from connectors.read_only import ReadOnly
 
 # kind -> class, named as text so that a folder of mails can be read without loading a database driver.
 MAILBOXES: Mapping[str, str] = {
-    "exchange": "connectors.exchange:ExchangeMailbox",
-    "folder": "connectors.folder:FolderMailbox",
-    "graph": "connectors.graph:GraphMailbox",
-    "imap": "connectors.imap:ImapMailbox",
+    "exchange": "connectors.exchange.mailbox:ExchangeMailbox",
+    "folder": "connectors.folder.mailbox:FolderMailbox",
+    "graph": "connectors.graph.mailbox:GraphMailbox",
+    "imap": "connectors.imap.mailbox:ImapMailbox",
 }
 REGISTERS: Mapping[str, str] = {
     "sql": "connectors.registers.sql:SqlRegister",

@@ -68,6 +68,7 @@ _NO_REPLY = re.compile(
 # or somewhere in words of the server's own.
 _OUR_MESSAGE_ID = re.compile(rb"<kp\.[0-9a-f]{32}@[A-Za-z0-9.-]{1,253}>")
 _MOST_GIVEN_BACK = 20
+_ACTION = re.compile(rb"^action:[ \t]{0,9}([a-z]{1,20})", re.IGNORECASE | re.MULTILINE)
 _MAX_HEADER_BYTES = 100_000
 
 _ENCRYPTED_TYPES = ("multipart/encrypted", "application/pgp-encrypted")
@@ -99,9 +100,15 @@ def auto_submitted(kind: MailKind, headers: Headers) -> bool:
 
 
 def given_back(raw: bytes) -> list[str]:
-    """Message-IDs in the form of our own that stand anywhere in a bounce. Whether we sent them, the caller must ask."""
+    """Message-IDs in the form of our own that stand anywhere in a bounce. Whether we sent them, the caller must ask.
+
+    None for a notice that the mail is late or has arrived (RFC 3464, 2.3.3): then nothing came back.
+    """
     tree = read_tree(raw, [])
     texts = [raw[:_MAX_HEADER_BYTES], *(part.content([]) for part in tree.leaves)]
+    actions = {action.lower() for text in texts for action in _ACTION.findall(text)}
+    if actions and b"failed" not in actions:
+        return []
     found = (match for text in texts for match in _OUR_MESSAGE_ID.findall(text))
     return [given.decode("ascii") for given in islice(dict.fromkeys(found), _MOST_GIVEN_BACK)]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from connectors.base import Unreadable
-from connectors.folder import FolderMailbox
+from connectors.folder.mailbox import FolderMailbox
 from worker import intake, triage
 from worker.models import Mailbox
 from worker.municipality import configured

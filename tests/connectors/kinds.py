@@ -13,12 +13,12 @@ from imapclient import DRAFT, SEEN, IMAPClient  # type: ignore[import-untyped]
 
 from connectors.base import LARGEST_MAIL_BYTES, Mailbox, Mark
 from connectors.categories import named
-from connectors.exchange import ExchangeMailbox
-from connectors.folder import FolderMailbox
-from connectors.graph import GraphMailbox
-from connectors.imap import ImapMailbox
-from connectors.imap_folders import KEYWORDS
-from connectors.smtp import Smtp
+from connectors.exchange.mailbox import ExchangeMailbox
+from connectors.folder.mailbox import FolderMailbox
+from connectors.graph.mailbox import GraphMailbox
+from connectors.imap.folders import KEYWORDS
+from connectors.imap.mailbox import ImapMailbox
+from connectors.imap.smtp import Smtp
 from tests import ews_server, graph_server, servers
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from connectors.base import Envelope, Fetched
-from connectors.exchange import AppRegistration, ExchangeMailbox
+from connectors.exchange.mailbox import AppRegistration, ExchangeMailbox
 from tests.ews_server import CLIENT_ID, PASSWORD, SECRET, SHARED, TENANT, USER, EwsServer
 
 RESIDENT = "resident@post.example"

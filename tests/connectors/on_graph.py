@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from connectors.base import Envelope, Fetched
-from connectors.graph import GraphMailbox
+from connectors.graph.mailbox import GraphMailbox
 from tests.graph_server import CLIENT_ID, MAILBOX, TENANT, GraphServer
 
 RESIDENT = "resident@post.example"

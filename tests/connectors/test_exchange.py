@@ -15,7 +15,7 @@ import pytest
 import connectors
 from connectors.base import Fetched, Mark, Unreadable
 from connectors.errors import ConnectorError, Permanent, Refused, Transient, Unclear
-from connectors.exchange import AppRegistration, ExchangeMailbox
+from connectors.exchange.mailbox import AppRegistration, ExchangeMailbox
 from tests.connectors.on_exchange import ENVELOPE, RESIDENT, as_application, mail, mailbox, reply, reply_id, subjects
 from tests.ews_server import (
     CLIENT_ID,

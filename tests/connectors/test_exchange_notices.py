@@ -14,7 +14,7 @@ import pytest
 
 from connectors.base import Fetched, Mark, Notifies
 from connectors.errors import ConnectorError, Permanent, Refused, Transient
-from connectors.exchange import ExchangeMailbox
+from connectors.exchange.mailbox import ExchangeMailbox
 from tests.connectors.on_exchange import as_application, mail, mailbox
 from tests.ews_server import OWN, SHARED, EwsServer, Fault, StreamFault, ews_server
 

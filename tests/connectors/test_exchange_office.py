@@ -11,7 +11,7 @@ import pytest
 import connectors
 from connectors.base import Finding, Mark, PutDraft
 from connectors.errors import ConnectorError, Permanent, Refused, Transient
-from connectors.exchange import ExchangeMailbox
+from connectors.exchange.mailbox import ExchangeMailbox
 from tests.connectors.on_exchange import ENVELOPE, as_application, mail, mailbox, reply, reply_id
 from tests.ews_server import OWN, PASSWORD, SHARED, USER, EwsServer, Fault, Item, ews_server
 

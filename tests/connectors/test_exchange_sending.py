@@ -10,7 +10,7 @@ import pytest
 
 from connectors.base import Envelope
 from connectors.errors import ConnectorError, Permanent, Refused, Transient, Unclear
-from connectors.exchange import ExchangeMailbox
+from connectors.exchange.mailbox import ExchangeMailbox
 from tests.connectors.on_exchange import ENVELOPE, RESIDENT, mailbox, reply, reply_id
 from tests.ews_server import OWN, SHARED, EwsServer, Fault, ews_server
 

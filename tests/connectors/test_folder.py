@@ -10,7 +10,7 @@ import pytest
 
 from connectors.base import Envelope, Fetched, Unreadable
 from connectors.errors import Permanent
-from connectors.folder import FolderMailbox
+from connectors.folder.mailbox import FolderMailbox
 
 MAIL = b"Message-ID: <%d@post.example>\r\nSubject: mail %d\r\n\r\nHej!\r\n"
 

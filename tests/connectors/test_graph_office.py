@@ -9,7 +9,7 @@ import pytest
 
 from connectors.base import Fetched, Mark, PutDraft
 from connectors.errors import Permanent, Refused, Transient
-from connectors.graph import GraphMailbox
+from connectors.graph.mailbox import GraphMailbox
 from tests.connectors.on_graph import mail, mailbox, reply, reply_id
 from tests.graph_server import Fault, GraphServer, Item, graph_server
 from tests.graph_server import Refused as Says

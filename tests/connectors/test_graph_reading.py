@@ -11,9 +11,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from connectors import graph_inbox, https
+from connectors import https
 from connectors.base import Fetched, Unreadable
 from connectors.errors import Permanent, Transient
+from connectors.graph import inbox as graph_inbox
 from tests.connectors.on_graph import mail, mailbox, subjects
 from tests.graph_server import Fault, GraphServer, graph_server
 

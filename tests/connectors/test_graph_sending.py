@@ -12,11 +12,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from connectors import graph, graph_draft
 from connectors.base import Envelope
 from connectors.errors import ConnectorError, Permanent, Refused, Transient, Unclear
-from connectors.graph import GraphMailbox
-from connectors.graph_api import Graph
+from connectors.graph import mailbox as graph
+from connectors.graph import sending as graph_draft
+from connectors.graph.api import Graph
+from connectors.graph.mailbox import GraphMailbox
 from tests.connectors.on_graph import ENVELOPE, RESIDENT, mailbox, reply, reply_id
 from tests.graph_server import MAILBOX, Fault, GraphServer, graph_server
 from tests.graph_server import Refused as Says

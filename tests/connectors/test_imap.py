@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 from imapclient import SEEN  # type: ignore[import-untyped]
 
-from connectors import imap_inbox, open_mailbox
+from connectors import open_mailbox
 from connectors.base import Cursor, Fetched, Unreadable
 from connectors.errors import ConnectorError, Permanent, Refused, Transient
-from connectors.imap import ImapMailbox
+from connectors.imap import inbox as imap_inbox
+from connectors.imap.mailbox import ImapMailbox
 from tests import imap_relay, servers
 from tests.imap_relay import Relay
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from connectors import imap_notice
 from connectors.base import Notifies
 from connectors.errors import Transient
-from connectors.imap import ImapMailbox
+from connectors.imap import notice as imap_notice
+from connectors.imap.mailbox import ImapMailbox
 from tests import imap_relay, servers
 from tests.imap_relay import Relay
 

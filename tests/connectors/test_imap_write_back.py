@@ -12,8 +12,8 @@ from imapclient import ANSWERED, DELETED, DRAFT, SEEN  # type: ignore[import-unt
 from connectors import open_mailbox
 from connectors.base import Mark
 from connectors.errors import Permanent, Transient
-from connectors.imap import ImapMailbox
-from connectors.imap_folders import KEYWORDS
+from connectors.imap.folders import KEYWORDS
+from connectors.imap.mailbox import ImapMailbox
 from tests import imap_relay, servers
 from tests.imap_relay import Relay
 

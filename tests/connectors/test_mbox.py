@@ -7,7 +7,7 @@ import io
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors import mbox
+from connectors.folder import mbox
 
 SEPARATOR = b"From resident@post.example Sat Nov 21 10:00:00 2026\n"
 ENDS = st.sampled_from([b"\n", b"\r\n"])

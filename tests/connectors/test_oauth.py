@@ -12,9 +12,9 @@ from pydantic import ValidationError
 from connectors import oauth, open_mailbox
 from connectors.base import Envelope
 from connectors.errors import ConnectorError, Permanent, Refused, Transient
-from connectors.imap import ImapMailbox
+from connectors.imap.mailbox import ImapMailbox
+from connectors.imap.smtp import Smtp
 from connectors.oauth import OAuth
-from connectors.smtp import Smtp
 from tests import imap_relay, servers, token_server
 from tests.token_server import TokenServer
 

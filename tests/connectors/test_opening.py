@@ -9,8 +9,8 @@ import pytest
 import connectors
 from connectors.base import Question
 from connectors.errors import Permanent
-from connectors.imap import ImapMailbox
-from connectors.smtp import Smtp
+from connectors.imap.mailbox import ImapMailbox
+from connectors.imap.smtp import Smtp
 
 IMAP = {"host": "mail.example", "port": 143, "user": "info@solkommun.example", "password": "hemligt"}
 

@@ -9,7 +9,7 @@ import pytest
 
 from connectors.base import Envelope
 from connectors.errors import ConnectorError, Permanent, Refused, Transient, Unclear
-from connectors.smtp import Smtp
+from connectors.imap.smtp import Smtp
 from tests import servers
 from tests.servers import Misbehaviour
 

@@ -33,6 +33,12 @@ def test_one_auto_reply_per_sender_thread_and_day(answered: Mail, triaged: Triag
     assert Outgoing.objects.count() == 1, "the reply that a person approved, and nothing by itself"
 
 
+def test_a_notice_that_a_reply_is_late_is_no_bounce(answered: Mail, triaged: Triaged) -> None:
+    """A resident was phoned about a reply that arrived an hour later."""
+    late = bounce(bytes(Outgoing.objects.get().raw)).replace(b"Action: failed", b"Action: delayed")
+    assert triaged(late).state == "no_reply"
+
+
 def test_bounce_never_creates_a_case_or_a_notice(answered: Mail, triaged: Triaged, alice: User, screen: Screen) -> None:
     """A bounce was filed and mailed to all users, the bouncing one included; some thirty nested reports."""
     cases = Case.objects.count()

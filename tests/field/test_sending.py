@@ -17,7 +17,7 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
-from connectors.smtp import Smtp
+from connectors.imap.smtp import Smtp
 from rules.lifecycle import FOR_A_PERSON, MailState
 from tests.field.conftest import Triaged, bounce
 from tests.letters import letter

@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from connectors.base import Envelope, Fetched
 from connectors.errors import ConnectorError, Transient
-from connectors.folder import FolderMailbox
+from connectors.folder.mailbox import FolderMailbox
 from rules.values import Span, Verdict
 from tests.letters import letter
 from worker import deliver, events, evidence, intake, review, sweeper, triage

@@ -19,10 +19,10 @@ from imapclient import SEEN, IMAPClient  # type: ignore[import-untyped]
 from imapclient.imapclient import DRAFTS, SENT  # type: ignore[import-untyped]
 from pydantic.dataclasses import dataclass
 
-from connectors import imap_drafts
 from connectors.base import SETTINGS, Cursor, Envelope, Fetched, Finding, Mark, PutDraft, Unreadable
 from connectors.errors import ConnectorError, Permanent
-from connectors.imap_folders import (
+from connectors.imap import drafts
+from connectors.imap.folders import (
     KEYWORDS,
     Keyword,
     answers_in,
@@ -33,13 +33,13 @@ from connectors.imap_folders import (
     lying_at,
     no_keywords_in,
 )
-from connectors.imap_inbox import Inbox
-from connectors.imap_notice import Listener
-from connectors.imap_session import Login, examine, open_for_writing, signed_in
+from connectors.imap.inbox import Inbox
+from connectors.imap.notice import Listener
+from connectors.imap.session import Login, examine, open_for_writing, signed_in
+from connectors.imap.smtp import Smtp
 from connectors.message_id import checked, message_id_of
 from connectors.network import Tls, only_on_this_machine
 from connectors.oauth import OAuth
-from connectors.smtp import Smtp
 
 
 @dataclass(frozen=True, config=SETTINGS)
@@ -120,11 +120,11 @@ class ImapMailbox:
     def put_draft(self, raw: bytes, answers: str) -> PutDraft:
         """In-Reply-To in the draft itself is what puts it into the thread: `answers` is not needed."""
         with self._signed_in() as client:
-            return imap_drafts.put(client, self._drafts(client), raw)
+            return drafts.put(client, self._drafts(client), raw)
 
     def take_back(self, draft: PutDraft) -> bool:
         with self._signed_in() as client:
-            return imap_drafts.take_back(client, draft)
+            return drafts.take_back(client, draft)
 
     def move(self, remote_id: str, folder: str) -> bool:
         with self._signed_in() as client:

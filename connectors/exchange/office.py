@@ -23,10 +23,10 @@ from exchangelib.properties import ItemId  # type: ignore[import-untyped]
 
 from connectors.base import Mark, PutDraft
 from connectors.errors import Permanent
-from connectors.ews import CreateOnce, DeleteOnce, GetOnce, MoveOnce, UpdateOnce
-from connectors.ews_refusals import meaning_of
-from connectors.exchange_folders import copies, folder, folder_called, paths
-from connectors.exchange_inbox import SPOILT
+from connectors.exchange.ews import CreateOnce, DeleteOnce, GetOnce, MoveOnce, UpdateOnce
+from connectors.exchange.folders import copies, folder, folder_called, paths
+from connectors.exchange.inbox import SPOILT
+from connectors.exchange.refusals import meaning_of
 
 # A mail has another id as soon as it lies in another folder, and after a move to another database.
 _GONE = (errors.ErrorItemNotFound, errors.ErrorInvalidIdMalformed)

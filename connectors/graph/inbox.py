@@ -16,8 +16,8 @@ import httpx
 from connectors.base import LARGEST_MAIL_BYTES, Cursor, Fetched, Unreadable
 from connectors.entra import Application
 from connectors.errors import Permanent, Refused, Transient
-from connectors.graph_api import IMMUTABLE_IDS, BrokenOff, Gone, Graph, answer_in, code_of, listed_in, path_of, refusal
-from connectors.graph_search import expanded, property_of
+from connectors.graph.api import IMMUTABLE_IDS, BrokenOff, Gone, Graph, answer_in, code_of, listed_in, path_of, refusal
+from connectors.graph.search import expanded, property_of
 from connectors.message_id import headers_of
 
 _DELTA = "mailFolders/inbox/messages/delta"

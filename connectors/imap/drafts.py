@@ -12,8 +12,8 @@ from imapclient import DRAFT, SEEN, IMAPClient  # type: ignore[import-untyped]
 
 from connectors.base import LARGEST_MAIL_BYTES, PutDraft
 from connectors.errors import Transient
-from connectors.imap_folders import headers_with, remove
-from connectors.imap_session import examine, open_for_writing
+from connectors.imap.folders import headers_with, remove
+from connectors.imap.session import examine, open_for_writing
 from connectors.message_id import message_id_of
 
 _APPENDED = re.compile(rb"\[APPENDUID (\d+) (\d+)\]")  # RFC 4315

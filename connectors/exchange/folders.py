@@ -17,7 +17,7 @@ from exchangelib.restriction import Restriction  # type: ignore[import-untyped]
 from exchangelib.services import FindFolder, FindItem  # type: ignore[import-untyped]
 
 from connectors.errors import Permanent, Refused
-from connectors.ews_refusals import meaning_of
+from connectors.exchange.refusals import meaning_of
 
 _GONE = (errors.ErrorItemNotFound, errors.ErrorFolderNotFound)
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from connectors.base import PutDraft
 from connectors.errors import ConnectorError, Permanent, Transient
-from connectors.graph_api import IMMUTABLE_IDS, Gone, Graph, Overtaken, listed_in, path_of, quoted
-from connectors.graph_search import copies
+from connectors.graph.api import IMMUTABLE_IDS, Gone, Graph, Overtaken, listed_in, path_of, quoted
+from connectors.graph.search import copies
 from connectors.message_id import message_id_of
 
 _DRAFTS = "mailFolders/drafts"

@@ -21,9 +21,9 @@ from exchangelib.services.common import EWSAccountService  # type: ignore[import
 from exchangelib.util import DummyResponse  # type: ignore[import-untyped]
 
 from connectors.errors import ConnectorError, Transient
-from connectors.ews import Once, reading_from
-from connectors.ews_refusals import explained
-from connectors.exchange_folders import folder
+from connectors.exchange.ews import Once, reading_from
+from connectors.exchange.folders import folder
+from connectors.exchange.refusals import explained
 
 _EVENTS = ("NewMailEvent", "CreatedEvent", "MovedEvent")  # delivered; copied or restored; moved by a person or a rule
 _LONGEST_WAIT_S = 29 * 60.0  # ConnectionTimeout may be 30 minutes at most

@@ -17,8 +17,8 @@ import httpx
 from connectors.addressees import recipients_without_header
 from connectors.base import Envelope
 from connectors.errors import ConnectorError, Permanent, Transient, Unclear
-from connectors.graph_api import Gone, Graph, path_of, refusal
-from connectors.graph_search import copies, has_left
+from connectors.graph.api import Gone, Graph, path_of, refusal
+from connectors.graph.search import copies, has_left
 from connectors.https import NEVER_LEFT, reaching_http, retry_after_s
 
 # A request may have 4 MiB, and base64 makes four bytes out of three.

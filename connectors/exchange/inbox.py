@@ -18,9 +18,9 @@ from exchangelib.properties import ItemId  # type: ignore[import-untyped]
 
 from connectors.base import LARGEST_MAIL_BYTES, Cursor, Fetched, Unreadable
 from connectors.errors import Transient
-from connectors.ews import GetOnce
-from connectors.ews_refusals import explained, meaning_of
-from connectors.exchange_folders import facts, folder, paths
+from connectors.exchange.ews import GetOnce
+from connectors.exchange.folders import facts, folder, paths
+from connectors.exchange.refusals import explained, meaning_of
 from connectors.message_id import headers_of
 
 _MOST_CHANGES = 512  # MaxChangesReturned may be no more

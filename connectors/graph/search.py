@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from connectors.graph_api import Graph, listed_in, quoted
+from connectors.graph.api import Graph, listed_in, quoted
 
 # MAPI properties that Graph has no name for ([MS-OXPROPS]).
 _IN_REPLY_TO = "String 0x1042"  # PidTagInReplyToId

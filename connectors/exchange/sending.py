@@ -16,9 +16,9 @@ from exchangelib.items import (  # type: ignore[import-untyped]
 )
 
 from connectors.errors import Permanent, Unclear
-from connectors.ews import CreateOnce
-from connectors.ews_refusals import NotTaken, is_refusal, meaning_of
-from connectors.exchange_folders import copies, facts, folder, mails_with, paths
+from connectors.exchange.ews import CreateOnce
+from connectors.exchange.folders import copies, facts, folder, mails_with, paths
+from connectors.exchange.refusals import NotTaken, is_refusal, meaning_of
 
 PLACES = (SentItems, Outbox, Drafts, DeletedItems)
 """Where a reply may be that has been accepted, or half made; last, in case somebody has deleted it already."""

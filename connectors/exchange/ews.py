@@ -34,7 +34,7 @@ from requests.adapters import HTTPAdapter
 
 from connectors.entra import Application
 from connectors.errors import ConnectorError, Permanent, Transient
-from connectors.ews_refusals import REFUSED_STATUSES, NotTaken, explained
+from connectors.exchange.refusals import REFUSED_STATUSES, NotTaken, explained
 from connectors.network import reaching, tls_context
 
 # exchangelib writes whole requests into the log when one goes wrong: mail, addresses.

@@ -16,13 +16,13 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from connectors import graph_draft, graph_office, graph_search
 from connectors.base import SETTINGS, Cursor, Envelope, Fetched, Finding, Mark, PutDraft, Unreadable
 from connectors.categories import Category, named
 from connectors.entra import Application
 from connectors.errors import ConnectorError, Permanent, Transient, Unclear
-from connectors.graph_api import Graph, refusal
-from connectors.graph_inbox import Inbox
+from connectors.graph import office, search, sending
+from connectors.graph.api import Graph, refusal
+from connectors.graph.inbox import Inbox
 from connectors.https import connected
 from connectors.message_id import checked, message_id_of
 
@@ -71,13 +71,13 @@ class GraphMailbox:
     def send(self, raw: bytes, envelope: Envelope) -> None:
         message_id = message_id_of(raw)
         with self._connected() as graph:
-            draft = graph_draft.prepare(graph, raw, message_id, envelope)
+            draft = sending.prepare(graph, raw, message_id, envelope)
             try:
-                graph_draft.send(graph, draft)
+                sending.send(graph, draft)
             except Unclear:  # the draft, or its absence, will tell what became of the reply
                 raise
             except ConnectorError:
-                graph_draft.tidy(graph, message_id)
+                sending.tidy(graph, message_id)
                 raise
 
     def file_sent(self, raw: bytes) -> None:
@@ -86,37 +86,37 @@ class GraphMailbox:
         with self._connected() as graph:
             for wait_s in _FILING_WAITS_S:
                 time.sleep(wait_s)
-                if any(graph_search.copies(graph, "mailFolders/sentitems/", message_id)):
+                if any(search.copies(graph, "mailFolders/sentitems/", message_id)):
                     return
         raise Transient("Microsoft 365 has not put the reply into Sent yet.")
 
     def was_sent(self, message_id: str) -> bool:
         wanted = checked(message_id)
         with self._connected() as graph:
-            found = (mail for place in _PLACES for mail in graph_search.copies(graph, place, wanted))
-            return any(graph_search.has_left(mail) for mail in found)
+            found = (mail for place in _PLACES for mail in search.copies(graph, place, wanted))
+            return any(search.has_left(mail) for mail in found)
 
     def replies_to(self, message_id: str) -> frozenset[str]:
         wanted = checked(message_id)
         with self._connected() as graph:
-            return graph_search.answers_to(graph, wanted)
+            return search.answers_to(graph, wanted)
 
     def mark(self, remote_id: str, mark: Mark | None) -> bool:
         names = named(self.categories)
         with self._connected() as graph:
-            return graph_office.put_category(graph, remote_id, names[mark] if mark else None, names.values())
+            return office.put_category(graph, remote_id, names[mark] if mark else None, names.values())
 
     def put_draft(self, raw: bytes, answers: str) -> PutDraft:
         with self._connected() as graph:
-            return graph_office.put_draft(graph, raw, answers)
+            return office.put_draft(graph, raw, answers)
 
     def take_back(self, draft: PutDraft) -> bool:
         with self._connected() as graph:
-            return graph_office.take_back(graph, draft)
+            return office.take_back(graph, draft)
 
     def move(self, remote_id: str, folder: str) -> bool:
         with self._connected() as graph:
-            return graph_office.move(graph, remote_id, folder)
+            return office.move(graph, remote_id, folder)
 
     def check(self) -> Iterator[Finding]:
         needed_to: Literal["read", "send"] = "read"

@@ -14,7 +14,7 @@ from socket import socket
 
 from imapclient import IMAPClient  # type: ignore[import-untyped]
 
-from connectors.imap_session import examine
+from connectors.imap.session import examine
 
 # Gateways drop a connection on which nothing is said, some after ten minutes; RFC 2177 allows 29.
 ROUND_S = 9 * 60.0

@@ -20,9 +20,9 @@ from typing import NamedTuple
 
 from pydantic.dataclasses import dataclass
 
-from connectors import mbox
 from connectors.base import LARGEST_MAIL_BYTES, SETTINGS, Cursor, Envelope, Fetched, Finding, Unreadable
 from connectors.errors import ConnectorError, Permanent, Transient
+from connectors.folder import mbox
 from connectors.message_id import checked, message_id_of
 
 # Linux stamps files in ticks of up to 10 ms. What is younger than this when reading starts waits for the next

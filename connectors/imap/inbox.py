@@ -14,7 +14,7 @@ from imapclient import IMAPClient  # type: ignore[import-untyped]
 
 from connectors.base import LARGEST_MAIL_BYTES, Cursor, Fetched, Unreadable
 from connectors.errors import Transient
-from connectors.imap_session import Login, examine, is_busy, signed_in
+from connectors.imap.session import Login, examine, is_busy, signed_in
 
 # imaplib gives up on a line of more than 1,000,000 bytes; this many UIDs with their spaces stay well below.
 UIDS_A_SEARCH = 50_000

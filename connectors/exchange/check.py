@@ -13,8 +13,8 @@ from exchangelib.folders import DeletedItems, Drafts, Folder, Inbox, Outbox, Sen
 
 from connectors.base import Fetched, Finding
 from connectors.errors import ConnectorError
-from connectors.exchange_folders import facts
-from connectors.exchange_inbox import Reading
+from connectors.exchange.folders import facts
+from connectors.exchange.inbox import Reading
 
 _FULL_ACCESS = "Give the login full access to the mailbox."
 

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from connectors.base import Mark
 from connectors.errors import Permanent
-from connectors.imap_session import examine, open_for_writing, refused
+from connectors.imap.session import examine, open_for_writing, refused
 from connectors.message_id import headers_of
 
 # An atom (RFC 3501, section 9), so that it can never be a flag of the server's own.

@@ -16,14 +16,14 @@ from exchangelib import Account  # type: ignore[import-untyped]
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from connectors import exchange_check, exchange_notices, exchange_office, exchange_sending
 from connectors.addressees import recipients_without_header
 from connectors.base import SETTINGS, Cursor, Envelope, Fetched, Finding, Mark, PutDraft, Unreadable
 from connectors.categories import Category, named
 from connectors.entra import Application
 from connectors.errors import ConnectorError, Permanent
-from connectors.ews import Login, signed_in
-from connectors.exchange_inbox import Reading
+from connectors.exchange import check, notices, office, sending
+from connectors.exchange.ews import Login, signed_in
+from connectors.exchange.inbox import Reading
 from connectors.message_id import checked, message_id_of
 
 HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]+$")]
@@ -82,49 +82,49 @@ class ExchangeMailbox:
         if envelope.sender.casefold() != self.mailbox.casefold():
             raise Permanent("The reply is not from the address of this mailbox: nothing was sent.")
         with self.signed_in() as account:
-            exchange_sending.send(account, raw, message_id, hidden)
+            sending.send(account, raw, message_id, hidden)
 
     def file_sent(self, raw: bytes) -> None:
         message_id = message_id_of(raw)
         with self.signed_in() as account:
-            exchange_sending.file_sent(account, raw, message_id)
+            sending.file_sent(account, raw, message_id)
 
     def was_sent(self, message_id: str) -> bool:
         wanted = checked(message_id)
         with self.signed_in() as account:
-            return exchange_sending.has_left(account, wanted)
+            return sending.has_left(account, wanted)
 
     def replies_to(self, message_id: str) -> frozenset[str]:
         wanted = checked(message_id)
         with self.signed_in() as account:
-            return exchange_sending.replies_to(account, wanted)
+            return sending.replies_to(account, wanted)
 
     def mark(self, remote_id: str, mark: Mark | None) -> bool:
         with self.signed_in() as account:
-            return exchange_office.mark(account, remote_id, mark, named(self.categories))
+            return office.mark(account, remote_id, mark, named(self.categories))
 
     def put_draft(self, raw: bytes, answers: str) -> PutDraft:
         """Exchange finds the conversation by In-Reply-To and References, so `answers` is not needed."""
         message_id = message_id_of(raw)
         with self.signed_in() as account:
-            return exchange_office.put_draft(account, raw, message_id)
+            return office.put_draft(account, raw, message_id)
 
     def take_back(self, draft: PutDraft) -> bool:
         with self.signed_in() as account:
-            return exchange_office.take_back(account, draft)
+            return office.take_back(account, draft)
 
     def move(self, remote_id: str, folder: str) -> bool:
         with self.signed_in() as account:
-            return exchange_office.move(account, remote_id, folder)
+            return office.move(account, remote_id, folder)
 
     def wait_for_mail(self, at_most_s: float) -> bool:
         with self.signed_in() as account:
-            return exchange_notices.wait_for_mail(account, at_most_s, self.timeout_s)
+            return notices.wait_for_mail(account, at_most_s, self.timeout_s)
 
     def check(self) -> Iterator[Finding]:
         try:
             with self.signed_in() as account:
-                yield from exchange_check.findings(account, f"{self.host}:{self.port}", self._reading(account))
+                yield from check.findings(account, f"{self.host}:{self.port}", self._reading(account))
         except ConnectorError as error:
             yield Finding(False, error.sentence)
 

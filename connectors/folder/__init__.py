@@ -1,0 +1,1 @@
+"""Mail in files: a folder of .eml, a Maildir, an mbox. `mailbox` has its settings and methods."""

@@ -36,6 +36,11 @@ FOUND = [
 ]
 
 
+def test_what_the_sentence_before_speaks_of_says_nothing_about_a_number() -> None:
+    assert find("Jeg betalte på biblioteket. 050402-0622")
+    assert not find("Betaling, reference: 0504020622")
+
+
 @pytest.mark.parametrize(("kind", "number", "mask"), FOUND)
 @pytest.mark.parametrize("around", ["{}", "Mitt nummer är {}.", "({})", "Anna,\n{}\nRing mig", "cpr/pnr: {}, tack"])
 def test_a_number_is_found_and_masked(kind: str, number: str, mask: str, around: str) -> None:

@@ -45,7 +45,7 @@ _CUES = {country: re.compile(rf"(?<!\w)(?:{words})\W", re.IGNORECASE) for countr
 _OTHER_NUMBER = re.compile(
     r"(?<!\w)(?:ocr|kid|viite\w*|ref\w*|faktura\w*|lasku\w*|invoice|regning|kont\w+|account|bank\w*|giro|bg|pg|ean|gln|kund\w*|customer"
     r"|asiakas\w*|tel\w*|tlf|phone|mobil\w*|puh\w*|ring\w*|call|order\w*|ordre\w*|sporing|tracking|betal\w*|serie\w*|p-nummer|cvr"
-    r"|y-tunnus|ärende\w*|dnr|sag\w*|sak\w*|journal\w*)\b\.?(?:[^0-9\n.!?]|nr\.){0,24}\Z|[0-9]{4} \Z",
+    r"|y-tunnus|ärende\w*|dnr|sag\w*|sak\w*|journal\w*)\b\.?(?:[^0-9\n.!?,;]|nr\.){0,24}\Z|[0-9]{4} \Z",
     re.IGNORECASE,
 )
 _LOOK_BACK = 48

@@ -38,6 +38,7 @@ FOUND = [
 
 def test_what_the_sentence_before_speaks_of_says_nothing_about_a_number() -> None:
     assert find("Jeg betalte på biblioteket. 050402-0622")
+    assert find("har ik nogen regning, mit nr er 101101-2600")
     assert not find("Betaling, reference: 0504020622")
 
 

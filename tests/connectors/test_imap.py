@@ -289,7 +289,9 @@ def test_a_server_that_searches_loosely_misleads_nobody(inbox: servers.Dovecot, 
         for number, value in in_reply_to.items():
             colleague.append(servers.SENT_FOLDER, b"In-Reply-To: " + value + b"\r\n" + MAIL % (number, number))
         colleague.append(servers.SENT_FOLDER, b"In-Reply-To: " + asked + b"\r\nSubject: no Message-ID\r\n\r\n")
-    line.to_us = lambda said: b"* SEARCH 1 2 3 4 5\r\n" if said.startswith(b"* SEARCH") else said
+        colleague.select_folder(servers.SENT_FOLDER, readonly=True)
+        every_mail = b"* SEARCH " + b" ".join(b"%d" % uid for uid in colleague.search()) + b"\r\n"
+    line.to_us = lambda said: every_mail if said.startswith(b"* SEARCH") else said
     assert over(line, inbox).replies_to(asked.decode()) == {"<1@post.example>", "<2@post.example>"}
     assert over(line, inbox).was_sent("<3@post.example>")
     assert not over(line, inbox).was_sent("<@post.example>")

@@ -193,6 +193,6 @@ def test_no_text_gives_no_reply() -> None:
     ids=range(10),
 )
 def test_time_is_bounded(text: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     reply_text(text)
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2

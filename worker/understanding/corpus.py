@@ -139,6 +139,22 @@ def _national_ids(content: Mapping[str, Any], place: str) -> Iterator[str]:
         yield written
 
 
+@dataclass(frozen=True, slots=True)
+class SecondLabels:
+    """What somebody said of a mail who had not seen the first labels."""
+
+    id: str
+    intent: str
+    reasons: tuple[str, ...]
+
+
+def second_labels(folder: Path) -> list[SecondLabels]:
+    """The blind second labelling that lies beside the corpus."""
+    lines = (line for path in files(folder / "second_labels") for line in path.read_text(encoding="utf-8").splitlines())
+    found = (json.loads(line) for line in lines)
+    return [SecondLabels(one["id"], one["intent"], tuple(one["reasons"])) for one in found]
+
+
 def is_held_out(group: str) -> bool:
     """Decided by the name of the group alone, so that a growing corpus never moves a mail across."""
     return int(hashlib.sha256(group.encode()).hexdigest(), 16) % HELD_OUT_ONE_IN == 0

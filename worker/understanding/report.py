@@ -19,7 +19,7 @@ from rules.pack import REASONS, RulePack
 from rules.values import LANGUAGES
 from worker import packs
 from worker.understanding import corpus, evaluation, linear, training
-from worker.understanding.corpus import Example
+from worker.understanding.corpus import Example, SecondLabels
 
 ROOT = Path(__file__).resolve().parents[2]
 CORPUS = ROOT / "corpus"
@@ -40,7 +40,8 @@ def main() -> None:
     write(ROOT / "docs" / "evaluation.md", evaluation_page(len(learn), on_held_out, cross_validated, pack))
     write(linear.SHIPPED.with_suffix(".md"), model_card(shipped, on_held_out))
     readme = CORPUS / "README.md"
-    write(readme, COUNTS.sub(lambda found: found[1] + counts(examples) + found[2], readme.read_text(encoding="utf-8")))
+    counted = counts(examples) + agreement(examples, corpus.second_labels(CORPUS))
+    write(readme, COUNTS.sub(lambda found: found[1] + counted + found[2], readme.read_text(encoding="utf-8")))
 
 
 def write(path: Path, content: str) -> None:
@@ -75,7 +76,7 @@ thousand times from these mails. What ships is fitted on all mails in the same w
 
 {table(("figure", "held-out"), evaluation.main_figures(found))}
 Abstaining is measured with `threshold: {pack.threshold}`, as the shipped pack has it. The corpus was written for this
-product, and one hand wrote each language. Expect less on real mail.
+product, and two hands wrote each language. Expect less on real mail.
 
 ## Cross-validated on the whole corpus
 
@@ -113,7 +114,7 @@ the pack it abstains below {card.thresholds.sure:.3f}; a number there overrides 
 {table(("figure", "held-out"), evaluation.main_figures(found))}
 **Limits.** It knows words, not meaning: a mail that never names its matter is often misread, and then it mostly
 abstains. Danger said between the lines is often missed, and much that is no danger is taken for it. A second matter in
-a mail is seldom found. Invented mail is not real mail. The corpus has one writer's hand in each language.
+a mail is seldom found. Invented mail is not real mail. The corpus has two writers' hands in each language.
 """
 
 
@@ -138,6 +139,27 @@ def counts(examples: Sequence[Example]) -> str:
         f"\n{table(('intent', *head[1:]), (_row(i, [of_intent[i, code] for code in LANGUAGES]) for i in intents))}"
         f"\n{table(('reason', *head[1:]), (_row(r, [of_reason[r, code] for code in LANGUAGES]) for r in REASONS))}\n"
     )
+
+
+def agreement(examples: Sequence[Example], second: Sequence[SecondLabels]) -> str:
+    """How often two people who did not see each other's labels said the same, and how much of that is not chance."""
+    first = {one.id: one for one in examples}
+    pairs = [(first[one.id], one) for one in second]
+    rows = [
+        _agreed("intent", [(a.intent, b.intent) for a, b in pairs]),
+        _agreed("must be verified", [(bool(a.reasons), bool(b.reasons)) for a, b in pairs]),
+        *(_agreed(reason, [(reason in a.reasons, reason in b.reasons) for a, b in pairs]) for reason in REASONS),
+    ]
+    head = (f"second labelling of {len(pairs)} mails", "same", "Cohen's kappa")
+    return f"\n{table(head, rows)}\n"
+
+
+def _agreed(name: str, pairs: Sequence[tuple[Any, Any]]) -> list[str]:
+    from sklearn.metrics import cohen_kappa_score
+
+    first, other = zip(*pairs, strict=True)
+    same = sum(a == b for a, b in pairs) / len(pairs)
+    return [name, f"{100 * same:.1f} %", f"{cohen_kappa_score(first, other):.2f}"]
 
 
 def _row(name: str, numbers: Sequence[int]) -> list[str]:

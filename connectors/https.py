@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx
 
-from connectors.network import reaching, tls_context
+from connectors.network import causes, reaching, tls_context
 
 # httpx logs every address it asks for, httpcore every header: mailboxes, Message-IDs, tokens.
 for _name in ("httpx", "httpcore"):
@@ -60,9 +60,5 @@ def retry_after_s(response: httpx.Response) -> float | None:
 
 def _as_os_error(failure: BaseException) -> OSError:
     """httpx keeps the true cause (certificate, name, refused connection) at the end of its chain."""
-    cause: BaseException | None = failure
-    while cause is not None and not isinstance(cause, OSError):
-        cause = cause.__cause__ or cause.__context__
-    if cause is None:
-        return TimeoutError() if isinstance(failure, httpx.TimeoutException) else ConnectionError()
-    return cause
+    otherwise = TimeoutError() if isinstance(failure, httpx.TimeoutException) else ConnectionError()
+    return next((cause for cause in causes(failure) if isinstance(cause, OSError)), otherwise)

@@ -49,6 +49,16 @@ def reaching(host: str, port: int) -> Iterator[None]:
         raise _explained(failure, host, port) from None
 
 
+def causes(failure: BaseException) -> Iterator[BaseException]:
+    """A failure and what it came from, each once: the chain may lead back to its beginning, and then has no end."""
+    cause: BaseException | None = failure
+    seen: set[int] = set()
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        yield cause
+        cause = cause.__cause__ or cause.__context__
+
+
 def tls_context(ca_file: Path | None) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=ca_file)

@@ -35,7 +35,7 @@ from requests.adapters import HTTPAdapter
 from connectors.entra import Application
 from connectors.errors import ConnectorError, Permanent, Transient
 from connectors.exchange.refusals import REFUSED_STATUSES, NotTaken, explained
-from connectors.network import reaching, tls_context
+from connectors.network import causes, reaching, tls_context
 
 # exchangelib writes whole requests into the log when one goes wrong: mail, addresses.
 logging.getLogger("exchangelib").setLevel(logging.CRITICAL)
@@ -261,9 +261,7 @@ def _retry_after_s(response: requests.Response) -> float | None:
 def _as_os_error(failure: requests.RequestException) -> OSError:
     """requests keeps the true cause (certificate, name, refused connection) at the end of its chain."""
     found: OSError = TimeoutError() if isinstance(failure, requests.Timeout) else ConnectionError()
-    cause: BaseException | None = failure
-    while cause is not None:
+    for cause in causes(failure):
         if isinstance(cause, OSError) and not isinstance(cause, requests.RequestException):
             found = cause
-        cause = cause.__cause__ or cause.__context__
     return found

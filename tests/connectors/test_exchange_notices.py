@@ -11,9 +11,11 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import requests
 
 from connectors.base import Fetched, Mark, Notifies
 from connectors.errors import ConnectorError, Permanent, Refused, Transient
+from connectors.exchange import ews
 from connectors.exchange.mailbox import ExchangeMailbox
 from tests.connectors.on_exchange import as_application, mail, mailbox
 from tests.ews_server import OWN, SHARED, EwsServer, Fault, StreamFault, ews_server
@@ -176,6 +178,13 @@ def test_a_half_open_connection_is_given_up_in_time(server: EwsServer) -> None:
         with suppress(Transient):  # when it breaks before the answer has begun
             assert not waiting.told()
         assert took_s(started_at) < 20
+
+
+def test_causes_that_lead_back_to_each_other_end() -> None:
+    """A thread searched such a chain for ever, and what it waited for was never given up."""
+    failure, cause = requests.ConnectionError(), BrokenPipeError()
+    failure.__context__, cause.__context__ = cause, failure
+    assert ews._as_os_error(failure) is cause
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """A large mailbox is taken in one mail at a time, on every kind, in several sittings, with no gap and no double.
 
-KOMMUNPOST_NIGHTLY=1 makes 100,000 mails of the usual 600; KOMMUNPOST_LARGE any other number.
+KOMMUNPOST_NIGHTLY=1 makes 100,000 mails of the usual 300; KOMMUNPOST_LARGE any other number.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from worker import intake, setting_up
 from worker.models import Mail, Mailbox
 from worker.municipality import configured
 
-MAILS = int(os.environ.get("KOMMUNPOST_LARGE") or (100_000 if os.environ.get("KOMMUNPOST_NIGHTLY") else 600))
+MAILS = int(os.environ.get("KOMMUNPOST_LARGE") or (100_000 if os.environ.get("KOMMUNPOST_NIGHTLY") else 300))
 SITTING_S = 60.0 if MAILS > 10_000 else 4.0
 MOST_MEMORY_MIB = 96
 """What the process may grow by. All mails together are larger, and so is a list of all their headers."""

@@ -171,18 +171,19 @@ def store(mailbox: Mailbox, arrived: Fetched) -> Mail | None:
     now = timezone.now()
     message = read(mailbox, arrived.raw, from_directory=arrived.from_directory)
     received_at = min(arrived.received_at or message.received_at or now, now)
+    content = fingerprint(message)
     with transaction.atomic():
         _move_cursor(mailbox, arrived.cursor)
-        _one_at_a_time(fingerprint(message))
-        if _is_ours(message) or _known(mailbox, arrived, message):
+        _one_at_a_time(content)
+        if _is_ours(message) or _known(mailbox, arrived, content):
             return None
         try:
             with transaction.atomic():
                 mail = Mail.objects.create(
                     mailbox=mailbox,
-                    case=case_for(mailbox, message, arrived.raw, received_at),
+                    case=case_for(mailbox, message, content, arrived.raw, received_at),
                     remote_id=arrived.remote_id,
-                    fingerprint=fingerprint(message),
+                    fingerprint=content,
                     sha256=message.sha256,
                     size=len(arrived.raw),
                     raw=arrived.raw,
@@ -259,8 +260,8 @@ def _same_words(reply: Outgoing, message: Message) -> bool:
     return (ours.subject, ours.text.split()) == (message.subject, message.text.split())
 
 
-def _known(mailbox: Mailbox, arrived: Fetched, message: Message) -> bool:
-    same = Q(remote_id=arrived.remote_id) | Q(fingerprint=fingerprint(message))
+def _known(mailbox: Mailbox, arrived: Fetched, content: str) -> bool:
+    same = Q(remote_id=arrived.remote_id) | Q(fingerprint=content)
     return Mail.objects.filter(same, mailbox=mailbox).exists()
 
 
@@ -277,9 +278,9 @@ def fingerprint(message: Message) -> str:
     return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def case_for(mailbox: Mailbox, message: Message, raw: bytes, opened_at: datetime) -> Case:
+def case_for(mailbox: Mailbox, message: Message, content: str, raw: bytes, opened_at: datetime) -> Case:
     """The case of the mail that this one answers or gives back, of the same mail in another mailbox, or a new one."""
-    twin = Mail.objects.filter(fingerprint=fingerprint(message)).exclude(mailbox=mailbox).order_by("pk").first()
+    twin = Mail.objects.filter(fingerprint=content).exclude(mailbox=mailbox).order_by("pk").first()
     if twin is not None:
         return twin.case
     named = loops.given_back(raw) if message.kind is MailKind.BOUNCE else _answered(message)

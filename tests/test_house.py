@@ -58,6 +58,7 @@ def test_every_command_of_the_contract_has_help_with_an_example() -> None:
         "createuser",
     ]
     groups = [("rules", "check"), ("rules", "test"), ("connectors", "check"), ("audit", "verify")]
+    groups += [("models", name) for name in ("list", "show", "use", "back")]
     for words in [*((name,) for name in commands), *groups]:
         shown = CliRunner().invoke(main, [*words, "--help"])
         assert shown.exit_code == 0, words

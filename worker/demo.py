@@ -113,7 +113,7 @@ def registers_url(database_url: str, password: str) -> str:
 
 
 def prepare_database() -> None:
-    from worker.cli import with_database
+    from worker.command import with_database
 
     with_database()
     from worker import sample, setting_up

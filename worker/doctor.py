@@ -87,6 +87,7 @@ def _servers() -> Iterator[Finding]:
             yield from silent_mailboxes()
     yield _found("broker", health.broker_fault, "is it running, and is REDIS_URL right?")
     yield _found("classifier", health.model_fault, "run `kommunpost train`")
+    yield _found("version of the classifier", health.version_fault, "run `kommunpost models back`, or train again")
 
 
 def silent_mailboxes() -> Iterator[Finding]:
@@ -122,7 +123,7 @@ def _disk() -> Finding:
 
 
 def _municipality() -> Iterator[Finding]:
-    from worker.cli import municipality_file
+    from worker.command import municipality_file
 
     try:
         municipality = municipalities.read(municipality_file())

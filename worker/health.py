@@ -50,6 +50,15 @@ def model_fault() -> str | None:
     return None
 
 
+def version_fault() -> str | None:
+    """Whether the version of the model that was chosen is the one that is served."""
+    from django.conf import settings
+
+    from worker.understanding import versions
+
+    return versions.fault(settings.DATA) or None
+
+
 def migrations_fault() -> str | None:
     from django.db.migrations.executor import MigrationExecutor
 

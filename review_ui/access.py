@@ -110,6 +110,10 @@ def find(rights: Rights, mail_id: int) -> Mail:
     return mail
 
 
+def sees(rights: Rights, mail_id: int) -> bool:
+    return mails(rights).filter(pk=mail_id).exists()
+
+
 def in_restricted() -> Q:
     """Set aside by the policy, or bound to be: the reasons are known before the registers have answered."""
     reasons = sorted(restricting(configured().rule_pack()))

@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as later
 
+from rules.pack import REASONS
 from worker.review import CLOSE_REASONS, LONGEST_BODY, REJECT_REASONS, Refusal
 
 
@@ -56,8 +57,12 @@ class Reject(Version):
 
 
 class Correct(forms.Form):
+    """Reasons that are not named stay as they are: a page that is a little old takes nothing away."""
+
     intent = forms.CharField(max_length=64)
     language = forms.CharField(max_length=8)
+    add = forms.MultipleChoiceField(choices=[(reason, reason) for reason in REASONS], required=False)
+    take_away = forms.MultipleChoiceField(choices=[(reason, reason) for reason in REASONS], required=False)
 
 
 class Close(forms.Form):

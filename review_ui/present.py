@@ -13,6 +13,7 @@ from django.contrib.auth.models import User
 from django.db.models import prefetch_related_objects
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as later
 from django.utils.translation import ngettext
 
 from review_ui import access, letter, listing, reading, states, words
@@ -20,9 +21,10 @@ from review_ui.access import Rights
 from review_ui.letter import Claim, Letter, Proof
 from rules.grounding import write
 from rules.lifecycle import MailState
-from rules.pack import ARTICLES, RulePack
+from rules.pack import ARTICLES, REASONS, RulePack
 from rules.values import LANGUAGES, Kind, Span, Understanding, Verdict
-from worker import evidence, replies, review
+from worker import correcting, evidence, replies, review
+from worker.correcting import By
 from worker.intake import message_of
 from worker.models import Approval, Draft, Event, Fact, Mail, Outgoing, Passage
 from worker.municipality import configured
@@ -179,6 +181,16 @@ class Guess:
     also: str
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One reason why a person must look, and whether it can be taken away."""
+
+    reason: str
+    name: str
+    from_whom: words.Words
+    may_go: bool
+
+
 def mail_page(rights: Rights, mail: Mail) -> dict[str, Any]:
     """Everything the page of one mail shows, by the names its templates use."""
     now = timezone.now()
@@ -221,6 +233,8 @@ def mail_page(rights: Rights, mail: Mail) -> dict[str, Any]:
         "colleagues": [(person.get_username(), words.name_of(person)) for person in access.colleagues(mail)]
         if may.reassign
         else (),
+        "standing": standing(pack, mail, understood) if understood and may.correct else (),
+        "more_reasons": [(reason, words.plain(reason)) for reason in REASONS if reason not in mail.reasons],
         "intents": [(name, intent.title) for name, intent in pack.intents.items()],
         "languages": [(code, words.LANGUAGES[code]) for code in LANGUAGES],
         "reject_reasons": review.REJECT_REASONS,
@@ -246,6 +260,20 @@ def guess(pack: RulePack, mail: Mail, understood: Understanding | None) -> Guess
         if other.intent != mail.intent
     ]
     return Guess(intent.title, words.percent(mail.confidence), mail.abstained, ", ".join(also[:3]))
+
+
+FROM_WHOM: dict[By, words.Words] = {
+    By.RULE: later("a rule found it"),
+    By.ID: later("a number was found"),
+    By.REGISTER: later("a register says so"),
+    By.PERSON: later("a colleague added it"),
+    By.MODEL: later("the machine guessed it"),
+}
+
+
+def standing(pack: RulePack, mail: Mail, understood: Understanding) -> list[Standing]:
+    found = correcting.given(mail, understood, pack)
+    return [Standing(one.reason, words.plain(one.reason), FROM_WHOM[one.by], one.may_go) for one in found]
 
 
 def title_of(pack: RulePack, intent: str) -> str:

@@ -11,10 +11,10 @@ from django.utils.translation import gettext as _
 from review_ui import words
 from review_ui.access import REGISTRAR, REVIEWERS, Rights
 from rules.lifecycle import IN_HAND, MailState
+from worker.correcting import CORRECTABLE
 from worker.models import Approval, Draft, Event, Mail, Mailbox, Outgoing, WriteBack
 
 WRITABLE = (MailState.WAITING, MailState.REJECTED)
-CORRECTABLE = (MailState.WAITING, MailState.NEEDS_ATTENTION, MailState.REJECTED)
 CLOSABLE = (MailState.WAITING, MailState.NEEDS_ATTENTION, MailState.REJECTED, MailState.RESTRICTED)
 SETTLING = (*IN_HAND, MailState.APPROVED, MailState.SENDING)
 """States that pass by themselves: an open page asks now and then whether they have."""
@@ -223,7 +223,7 @@ def _attention(mail: Mail, reply: Outgoing | None) -> str:
     if mail.understanding is None:
         return _("Answer it the usual way if it needs an answer, then close it here; or have it read anew.")
     return _(
-        "Correct the intent or the language and the machine drafts a reply; "
+        "Correct the intent, the language or the reasons and the machine drafts a reply; "
         "or answer it the usual way and close it here."
     )
 

@@ -24,7 +24,7 @@ from django.views.decorators.http import require_POST, require_safe
 from review_ui import access, forms, listing, present, words
 from review_ui.access import Rights
 from rules import message as mime
-from worker import again, health, review
+from worker import again, correcting, health, review
 from worker.models import Mail
 from worker.municipality import configured
 
@@ -62,7 +62,8 @@ def act(change: Callable[[HttpRequest, Rights, Mail], str]) -> Outer[[int]]:
             return mail_page(request, rights, access.find(rights, mail_id), refusal=refusal.sentence)
         if said:
             messages.success(request, said)
-        return redirect("mail", mail_id)
+        # An added reason may have put the mail out of this person's sight.
+        return redirect("mail", mail_id) if access.sees(rights, mail_id) else redirect("queue")
 
     return require_POST(signed_in(inner))
 
@@ -254,7 +255,7 @@ def reassign(request: HttpRequest, rights: Rights, mail: Mail) -> str:
 @act
 def correct(request: HttpRequest, rights: Rights, mail: Mail) -> str:
     given = forms.posted(forms.Correct(request.POST))
-    review.correct(mail.pk, rights.person, given["intent"], given["language"])
+    correcting.correct(mail.pk, rights.person, given["intent"], given["language"], given["add"], given["take_away"])
     return _("Corrected. The machine goes on with it, and learns from it.")
 
 

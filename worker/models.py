@@ -86,6 +86,9 @@ class Mail(models.Model):
     confidence = models.FloatField(null=True)
     abstained = models.BooleanField(default=False)
     reasons = models.JSONField(default=list)
+    guessed_intent = models.CharField(max_length=64, blank=True, default="", db_default="")
+    guessed_abstained = models.BooleanField(default=False, db_default=False)
+    """As the model said, whatever was corrected since: drift is read from these."""
     sender_verified = models.BooleanField(default=False)
     from_directory = models.BooleanField(default=False)
     """The mailbox's server says that a signed-in account of its own directory wrote it."""
@@ -105,6 +108,8 @@ class Mail(models.Model):
             models.Index(fields=["mailbox", "state", "received_at"], name="mail_queue"),
             # threading by In-Reply-To and References
             models.Index(fields=["message_id"], name="mail_by_message_id", condition=~Q(message_id="")),
+            # drift: the weeks of a mailbox
+            models.Index(fields=["mailbox", "received_at"], name="mail_by_week"),
             # the sweeper: what stood still
             models.Index(fields=["state", "state_since"], name="mail_standing_still"),
         ]
@@ -263,12 +268,15 @@ class WriteBack(models.Model):
 
 
 class Correction(models.Model):
-    """What a reviewer taught: a label the machine had wrong. `kommunpost train` takes these in."""
+    """What a reviewer taught: a label the machine had wrong. `kommunpost train` takes these in. A reason that was added
+    has nothing before, one that was taken away nothing after."""
 
     mail = models.ForeignKey(Mail, on_delete=models.CASCADE, related_name="corrections")
-    field = models.CharField(max_length=16, choices=[("intent", "intent"), ("language", "language")])
-    before = models.CharField(max_length=64)
-    after = models.CharField(max_length=64)
+    field = models.CharField(
+        max_length=16, choices=[("intent", "intent"), ("language", "language"), ("reason", "reason")]
+    )
+    before = models.CharField(max_length=64, blank=True)
+    after = models.CharField(max_length=64, blank=True)
     person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     at = models.DateTimeField()
 

@@ -1,12 +1,13 @@
-"""The one door through which a person changes what happens to a mail: edit, own, approve, take back, reject, reassign,
-correct, close. Every act checks that the person saw the newest version, and leaves an event with their name.
+"""The door through which a person changes what happens to a mail: edit, own, approve, take back, reject, reassign,
+close; `correcting` and `again` are the rest of it. Every act checks that the person saw the newest version, and leaves
+an event with their name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -20,11 +21,11 @@ from rules.drafting import situation
 from rules.lifecycle import MailState
 from rules.pack import RulePack
 from rules.policy import decide
-from rules.values import LANGUAGES, Kind, Span, Verdict
+from rules.values import Kind, Span, Verdict
 from worker import events, evidence, intake, recheck, replies
-from worker.models import Approval, Correction, Draft, Mail, Mailbox, Outgoing, Revision
+from worker.models import Approval, Draft, Mail, Mailbox, Outgoing, Revision
 from worker.municipality import configured
-from worker.triage import UNDERSTANDING, pack_name, understanding_of
+from worker.triage import pack_name, understanding_of
 
 Person = User
 """A signed-in colleague. Whether they may see the mailbox is checked where the mail is found (`review_ui.access`)."""
@@ -122,7 +123,7 @@ def edit(mail_id: int, person: Person, version: int, body: str, subject: str | N
         raise Refusal(f"The reply is longer than {LONGEST_BODY} characters. Shorten it.")
     with acting_on(mail_id, version) as mail:
         draft = _draft(mail)
-        _must_be(mail, MailState.WAITING, MailState.REJECTED)
+        must_be(mail, MailState.WAITING, MailState.REJECTED)
         if body == draft.body and subject in (None, draft.subject):
             return draft
         Revision.objects.create(draft=draft, version=draft.version, body=draft.body, person=person, at=timezone.now())
@@ -171,7 +172,7 @@ def own(mail_id: int, person: Person, version: int, sentence: str, reason: str) 
         raise Refusal("Write how you know it, or cut the sentence.")
     with acting_on(mail_id, version) as mail:
         draft = _draft(mail)
-        _must_be(mail, MailState.WAITING)
+        must_be(mail, MailState.WAITING)
         if sentence not in draft.body:
             raise Changed
         if _holds_back(draft, sentence):
@@ -208,7 +209,7 @@ def read_again(mail_id: int, person: Person, version: int | None = None) -> list
     again and the text so far is kept as a revision. Returns the names of what changed."""
     with acting_on(mail_id, version) as mail:
         draft = _draft(mail)
-        _must_be(mail, MailState.WAITING)
+        must_be(mail, MailState.WAITING)
         try:
             changes = recheck.changed(mail, configured().rule_pack())
         except ConnectorError as error:
@@ -225,7 +226,7 @@ def draft_again(mail: Mail, draft: Draft, changes: list[str], who: str) -> None:
     void_approvals(draft, because[:200])
     mail.attempts = 0
     events.move(mail, MailState.UNDERSTOOD, actor=who, action="drafted again", reason=because)
-    transaction.on_commit(lambda: _triage_later(mail.pk), robust=True)  # broker down: the sweep finds the row
+    transaction.on_commit(lambda: triage_later(mail.pk), robust=True)  # broker down: the sweep finds the row
 
 
 def content_hash(mail: Mail, draft: Draft, spans: tuple[Span, ...]) -> str:
@@ -262,7 +263,7 @@ def approve(mail_id: int, person: Person, version: int, ticked: Collection[str])
         raise RegisterChanged(changes)
     with acting_on(mail_id, version) as mail:
         draft = _draft(mail)
-        _must_be(mail, MailState.WAITING)
+        must_be(mail, MailState.WAITING)
         if mail.mailbox.mode != Mailbox.Mode.SENDS:
             raise Refusal(f"Nothing leaves from this mailbox. It is {mail.mailbox.get_mode_display()}.")
         pack = configured().rule_pack()
@@ -345,7 +346,7 @@ def take_back(mail_id: int, person: Person) -> None:
     with acting_on(mail_id) as mail:
         if mail.state in (MailState.SENDING, MailState.SENT):
             raise Refusal("The reply has already left, so it cannot be taken back.")
-        _must_be(mail, MailState.APPROVED)
+        must_be(mail, MailState.APPROVED)
         _take_out_of_outbox(mail, "taken back")
         events.move(mail, MailState.WAITING, actor=actor(person), action="approval taken back")
 
@@ -378,7 +379,7 @@ def mark_sent(mail_id: int, person: Person) -> None:
 
 
 def _must_be_unsent(mail: Mail) -> None:
-    _must_be(mail, MailState.NEEDS_ATTENTION)
+    must_be(mail, MailState.NEEDS_ATTENTION)
     if not Outgoing.objects.filter(mail=mail, sent_at__isnull=True).exists():
         raise Refusal("No reply to this mail was on its way.")
 
@@ -389,7 +390,7 @@ def reject(mail_id: int, person: Person, version: int, reasons: Collection[str])
     if not chosen:
         raise Refusal("Say what was wrong with the draft: choose at least one reason.")
     with acting_on(mail_id, version) as mail:
-        _must_be(mail, MailState.WAITING)
+        must_be(mail, MailState.WAITING)
         void_approvals(_draft(mail), "rejected")
         mail.assignee = mail.assignee or person
         events.move(
@@ -412,37 +413,7 @@ def reassign(mail_id: int, person: Person, to: Person | None) -> None:
         )
 
 
-def correct(mail_id: int, person: Person, intent: str, language: str) -> None:
-    """Teach the right intent or language; the mail goes through look-ups and drafting again."""
-    pack = configured().rule_pack()
-    if intent not in pack.intents or language not in LANGUAGES:
-        raise Refusal("Choose an intent and a language from the lists.")
-    with acting_on(mail_id) as mail:
-        _must_be(mail, MailState.WAITING, MailState.NEEDS_ATTENTION, MailState.REJECTED)
-        if mail.understanding is None:
-            raise Refusal("This mail could not be read by the machine, so there is nothing to correct.")
-        for field, before, after in (("intent", mail.intent, intent), ("language", mail.language, language)):
-            if before != after:
-                Correction.objects.create(
-                    mail=mail, field=field, before=before, after=after, person=person, at=timezone.now()
-                )
-        understood = understanding_of(mail)
-        corrected = replace(
-            understood,
-            intent=intent,
-            abstained=False,
-            language=replace(understood.language, code=language, confidence=1.0),
-        )
-        mail.understanding = UNDERSTANDING.dump_python(corrected, mode="json")
-        mail.intent, mail.language, mail.abstained, mail.attempts = intent, language, False, 0
-        draft = Draft.objects.filter(mail=mail).first()
-        if draft:
-            void_approvals(draft, "the intent or language was corrected")
-        events.move(mail, MailState.UNDERSTOOD, actor=actor(person), action="corrected", reason=f"{intent}, {language}")
-        transaction.on_commit(lambda: _triage_later(mail_id), robust=True)
-
-
-def _triage_later(mail_id: int) -> None:
+def triage_later(mail_id: int) -> None:
     from worker.tasks import triage_mail
 
     triage_mail.delay(mail_id)
@@ -453,14 +424,14 @@ def close(mail_id: int, person: Person, reason: str) -> None:
     if reason not in CLOSE_REASONS:
         raise Refusal("Choose why no reply is due.")
     with acting_on(mail_id) as mail:
-        _must_be(mail, MailState.WAITING, MailState.NEEDS_ATTENTION, MailState.REJECTED, MailState.RESTRICTED)
+        must_be(mail, MailState.WAITING, MailState.NEEDS_ATTENTION, MailState.REJECTED, MailState.RESTRICTED)
         draft = Draft.objects.filter(mail=mail).first()
         if draft:
             void_approvals(draft, "closed without a reply")
         events.move(mail, MailState.NO_REPLY, actor=actor(person), action="closed without a reply", reason=reason)
 
 
-def _must_be(mail: Mail, *states: MailState) -> None:
+def must_be(mail: Mail, *states: MailState) -> None:
     if mail.state not in states:
         raise Refusal(f"This mail is {mail.state.replace('_', ' ')} now, so that cannot be done.")
 

@@ -6,6 +6,7 @@ The row lock is the claim: a task that comes twice finds the row taken or the st
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import timedelta
 
 from django.db import transaction
@@ -16,12 +17,13 @@ from pydantic import TypeAdapter
 from connectors.errors import ConnectorError
 from rules.drafting import Gathered, reply_to
 from rules.lifecycle import MailState
-from rules.pack import RulePack
+from rules.pack import REASONS, RulePack
 from rules.values import Message, Reply, ReplyKind, Understanding
 from worker import events, evidence, intake
 from worker.lookup import Asked, gather, registers_of
 from worker.models import Draft, Mail
 from worker.municipality import Municipality, configured
+from worker.teaching import reasons_taught
 from worker.understanding import understand
 
 log = logging.getLogger(__name__)
@@ -89,7 +91,10 @@ def _recipe(mail: Mail, municipality: Municipality) -> None:
         if message.needs_nobody:
             no_reply(mail, message)
             return
+        was_understood = mail.understanding is not None
         remember_understanding(mail, understand(message, pack))
+        if was_understood:
+            keep_added_reasons(mail)
     understanding = understanding_of(mail)
     try:
         with transaction.atomic():
@@ -108,9 +113,9 @@ def no_reply(mail: Mail, message: Message) -> None:
 def remember_understanding(mail: Mail, understanding: Understanding) -> None:
     mail.understanding = UNDERSTANDING.dump_python(understanding, mode="json")
     mail.language = understanding.language.code
-    mail.intent = understanding.intent
+    mail.intent = mail.guessed_intent = understanding.intent
     mail.confidence = understanding.confidence
-    mail.abstained = understanding.abstained
+    mail.abstained = mail.guessed_abstained = understanding.abstained
     mail.reasons = list(understanding.reasons)
     model = understanding.model
     events.move(
@@ -127,6 +132,15 @@ def remember_understanding(mail: Mail, understanding: Understanding) -> None:
         national_ids=len(understanding.national_ids),
         model_sha256=model.sha256,
     )
+
+
+def keep_added_reasons(mail: Mail) -> None:
+    """A mail that is read anew keeps the reasons that people have added."""
+    added, _taken = reasons_taught(mail.corrections.all())
+    understanding = understanding_of(mail)
+    reasons = tuple(reason for reason in REASONS if reason in understanding.reasons or reason in added)
+    mail.understanding = UNDERSTANDING.dump_python(replace(understanding, reasons=reasons), mode="json")
+    mail.reasons = list(reasons)
 
 
 def understanding_of(mail: Mail) -> Understanding:

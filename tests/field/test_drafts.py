@@ -15,7 +15,7 @@ from django.utils import timezone
 from tests.graph_server import GraphServer, graph_server
 from tests.letters import letter
 from tests.towns import on_graph
-from worker import deliver, intake, review, triage
+from worker import correcting, deliver, intake, review, triage
 from worker.models import Draft, Mail, Mailbox, Outgoing
 
 Screen = Callable[[User], Client]
@@ -39,7 +39,7 @@ COLLEAGUE: dict[str, tuple[Callable[[Mail, User], object], int]] = {
     "writes too": (lambda mail, bob: review.edit(mail.pk, bob, mail.draft.version, "Hej!\n\nBobs text."), 409),
     "approves": (approve, 422),
     "closes the mail": (close, 422),
-    "corrects the intent": (lambda mail, bob: review.correct(mail.pk, bob, "waste_collection", "sv"), 422),
+    "corrects the intent": (lambda mail, bob: correcting.correct(mail.pk, bob, "waste_collection", "sv"), 422),
 }
 
 

@@ -269,6 +269,61 @@ def test_a_correction_is_kept_and_the_machine_goes_on(client: Client, waiting: M
     assert "The machine is at work" in client.get(f"/mail/{waiting.pk}/").content.decode()
 
 
+def test_a_reason_that_the_machine_guessed_has_a_box_and_one_of_a_rule_has_none(
+    client: Client, kundcenter: Mailbox
+) -> None:
+    mail = factories.mail(
+        kundcenter, factories.Written(body="Mitt nummer är 19900909-2397."), reasons=("fee_amount", "national_id")
+    )
+    page = client.get(f"/mail/{mail.pk}/").content.decode()
+    assert 'name="take_away" value="fee_amount"' in page
+    assert 'name="take_away" value="national_id"' not in page
+    assert "a number was found, so it stays" in page
+    assert 'name="add" value="minor"' in page
+    assert 'name="add" value="fee_amount"' not in page
+
+
+@pytest.mark.django_db(transaction=True)
+def test_reasons_are_added_and_taken_away(client: Client, waiting: Mail) -> None:
+    posted = {"intent": waiting.intent, "language": "sv", "add": ["minor", "media_politics"], "take_away": "fee_amount"}
+    assert client.post(f"/mail/{waiting.pk}/correct", posted).status_code == 302
+    assert state_of(waiting) == "understood"
+    assert waiting.reasons == ["minor", "media_politics"]
+    assert (
+        "invoice_fee, sv, +minor, +media_politics, -fee_amount" in client.get(f"/mail/{waiting.pk}/").content.decode()
+    )
+
+
+def test_a_reason_of_a_rule_that_is_taken_away_by_hand_is_refused_at_the_dock(
+    client: Client, kundcenter: Mailbox
+) -> None:
+    mail = factories.mail(kundcenter, factories.Written(body="Mitt nummer är 19900909-2397."), reasons=("national_id",))
+    posted = {"intent": mail.intent, "language": "sv", "take_away": "national_id"}
+    answer = client.post(f"/mail/{mail.pk}/correct", posted)
+    assert answer.status_code == 422
+    assert "“national id” comes from an id" in answer.content.decode()
+    assert state_of(mail) == "waiting"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_reason_that_restricts_leads_away_from_a_page_that_is_no_longer_theirs(
+    client: Client, waiting: Mail, charlie: User, as_person: As
+) -> None:
+    posted = {"intent": waiting.intent, "language": "sv", "add": "threat_or_selfharm"}
+    answer = client.post(f"/mail/{waiting.pk}/correct", posted, follow=True)
+    assert answer.redirect_chain == [("/", 302)]
+    assert "Corrected." in answer.content.decode()
+    assert waiting.case.number not in answer.content.decode()
+    assert client.get(f"/mail/{waiting.pk}/").status_code == 404
+    assert as_person(charlie).get(f"/mail/{waiting.pk}/")["Location"] == f"/mail/{waiting.pk}/open"
+
+
+@pytest.mark.parametrize("field", ["add", "take_away"])
+def test_a_reason_that_is_none_is_refused(field: str, post: Post, waiting: Mail) -> None:
+    assert post("correct", intent=waiting.intent, language="sv", **{field: "weather"}).status_code == 422
+    assert state_of(waiting) == "waiting"
+
+
 def test_a_correction_to_a_label_that_is_none_is_refused(post: Post, waiting: Mail) -> None:
     assert post("correct", intent="made_up", language="sv").status_code == 422
     assert state_of(waiting) == "waiting"

@@ -155,7 +155,7 @@ def moved(mail: Mail, state: str, reason: str) -> None:
         ("understood", {"fault": "The register invoices does not answer."}, "The register invoices does not answer."),
         ("sending", {}, "can no longer be taken back"),
         ("unsure", {}, "nothing is sent twice"),
-        ("needs_attention", {"fault": "It is not clear."}, "Correct the intent or the language"),
+        ("needs_attention", {"fault": "It is not clear."}, "Correct the intent, the language or the reasons"),
         ("waiting", {"fault": "A register has changed: invoices amount."}, "The approval is void"),
         ("rejected", {}, "Write the reply under Edit"),
         ("no_reply", {}, "Closed without a reply."),

@@ -22,7 +22,7 @@ from connectors.errors import ConnectorError, Transient
 from connectors.folder.mailbox import FolderMailbox
 from rules.values import Span, Verdict
 from tests.letters import letter
-from worker import deliver, events, evidence, intake, review, sweeper, triage
+from worker import correcting, deliver, events, evidence, intake, review, sweeper, triage
 from worker.models import Approval, Event, Mail, Mailbox, Outgoing, Passage
 from worker.municipality import configured
 from worker.review import Refusal
@@ -281,8 +281,8 @@ def test_an_act_stands_when_the_broker_is_down(waiting: Mail, alice: User, monke
     def down(mail_id: int) -> None:
         raise ConnectionError("no broker")
 
-    monkeypatch.setattr(review, "_triage_later", down)
-    review.correct(waiting.pk, alice, "waste_collection", "sv")
+    monkeypatch.setattr(review, "triage_later", down)
+    correcting.correct(waiting.pk, alice, "waste_collection", "sv")
     assert state_of(waiting) == "understood", "the sweep goes on with it"
 
 

@@ -9,7 +9,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from worker import evidence, replies, review, triage
+from worker import correcting, evidence, replies, review, triage
 from worker.models import Approval, Correction, Event, Mail, Mailbox, Outgoing, Revision
 from worker.municipality import configured
 from worker.review import Changed, Refusal
@@ -208,8 +208,8 @@ def test_mail_is_given_only_to_those_who_work_with_the_mailbox(waiting: Mail, al
 def test_a_corrected_intent_is_taught_and_drafted_again(
     waiting: Mail, alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(review, "_triage_later", triage.triage)
-    review.correct(waiting.pk, alice, "waste_collection", "sv")
+    monkeypatch.setattr(review, "triage_later", triage.triage)
+    correcting.correct(waiting.pk, alice, "waste_collection", "sv")
     mail = Mail.objects.get(pk=waiting.pk)
     assert (mail.state, mail.intent) == ("waiting", "waste_collection")
     assert "2026-118342" not in mail.draft.body
@@ -219,7 +219,7 @@ def test_a_corrected_intent_is_taught_and_drafted_again(
 
 def test_only_labels_of_the_pack_can_be_taught(waiting: Mail, alice: User) -> None:
     with pytest.raises(Refusal):
-        review.correct(waiting.pk, alice, "made_up", "sv")
+        correcting.correct(waiting.pk, alice, "made_up", "sv")
 
 
 def test_closing_without_a_reply_needs_a_reason_and_a_name(waiting: Mail, alice: User) -> None:

@@ -228,8 +228,10 @@ class Call:
         return self.success(f"<m:SubscriptionId>{name}</m:SubscriptionId>")
 
     def _Unsubscribe(self) -> list[str | bytes]:  # noqa: N802
-        if self.server.subscriptions.pop(str(self.find("m:SubscriptionId").text), None) is None:
+        subscription = str(self.find("m:SubscriptionId").text)
+        if subscription not in self.server.subscriptions or not self.at_the_right_server:
             raise Refused("ErrorSubscriptionNotFound")
+        del self.server.subscriptions[subscription]
         return self.success("")
 
     def _GetStreamingEvents(self) -> list[str | bytes]:  # noqa: N802

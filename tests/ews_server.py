@@ -159,6 +159,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif fault is StreamFault.LOGIN_PAGE:
             self._chunk(["<html>Sign in</html>"])
             self._chunk([])
+            self.exchange.closing.wait(0.3)
         elif fault is StreamFault.ENDLESS:
             while True:
                 self._chunk([HEAD + " " * 2**16])

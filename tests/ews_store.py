@@ -66,7 +66,7 @@ class StreamFault(Enum):
     CLOSED = "ends the connection before its time, as when the server is restarted"
     TRICKLES = "a byte now and then, and never a whole document"
     ENDLESS = "a document without an end, as fast as it can"
-    LOGIN_PAGE = "a page of HTML"
+    LOGIN_PAGE = "a page of HTML, whole, and hangs up a moment later without a look at what was asked meanwhile"
 
 
 class Refused(Exception):

@@ -144,9 +144,13 @@ class _Connection(Protocol, metaclass=_NeverShared):  # type: ignore[misc]
         super().__init__(config)
         self.TIMEOUT = login.timeout_s
         self._login = login
+        # Every session's, or a second one would not get to the server that keeps the subscription of the first.
+        self._cookies = requests.cookies.RequestsCookieJar()
 
     def raw_session(self, prefix: str, **_: Any) -> requests.Session:
-        return _Session(self._login)
+        session = _Session(self._login)
+        session.cookies = self._cookies
+        return session
 
     def create_session(self) -> requests.Session:
         if self._login.application is None:

@@ -49,7 +49,7 @@ def wait_for_mail(account: Account, at_most_s: float, timeout_s: float) -> bool:
     try:
         return time.monotonic() < ends_at and _was_told(account, subscription, ends_at, timeout_s)
     finally:
-        _unsubscribe(account, subscription, min(timeout_s, ends_at + timeout_s - time.monotonic()))
+        _unsubscribe(account, subscription, timeout_s)
 
 
 def _was_told(account: Account, subscription: str, ends_at: float, timeout_s: float) -> bool:
@@ -68,10 +68,9 @@ def _is_news(notice: Notification | EWSError) -> bool:
 
 def _unsubscribe(account: Account, subscription: str, at_most_s: float) -> None:
     """Otherwise the server keeps it for half an hour, and counts it."""
-    if at_most_s > 0:
-        step_s = at_most_s / _STEPS
-        with suppress(ConnectorError), explained():
-            list(_Unsubscribing(account=account, timeout=(step_s, step_s)).call(subscription_id=subscription))
+    step_s = at_most_s / _STEPS
+    with suppress(ConnectorError), explained():
+        list(_Unsubscribing(account=account, timeout=(step_s, step_s)).call(subscription_id=subscription))
 
 
 class _Notices(Once, GetStreamingEvents):  # type: ignore[misc]
@@ -92,6 +91,13 @@ class _Notices(Once, GetStreamingEvents):  # type: ignore[misc]
         # While nothing happens Exchange says so only now and then: between two bytes all of the time may pass.
         self.timeout = (self._timeout_s, self._left_s + _A_MOMENT_S)
         yield from notices
+
+    def stop_streaming(self) -> None:
+        """Its connection is not used again: the server may be closing it, and would not read what is asked over it."""
+        session = self._streaming_session
+        super().stop_streaming()
+        if session is not None:
+            session.close()
 
     def _get_soap_messages(self, body: requests.Response) -> Iterator[object]:
         for document in self._documents(body):

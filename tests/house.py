@@ -62,7 +62,7 @@ def house(town: Callable[[Path], Path], **settings: str) -> Iterator[House]:
     """Servers of its own, migrated. `town` writes the municipality file into the given folder and returns its path."""
     with ExitStack() as stack:
         data = stack.enter_context(servers.short_folder())
-        endpoints = stack.enter_context(services(data))
+        endpoints = stack.enter_context(services(data, durable=False))
         built = House(
             data,
             {

@@ -28,7 +28,7 @@ def _start() -> None:
         (data / name).mkdir()
     _running.callback(shutil.rmtree, data, ignore_errors=True)
     if not ("DATABASE_URL" in os.environ and "REDIS_URL" in os.environ):
-        endpoints = _running.enter_context(services(data))
+        endpoints = _running.enter_context(services(data, durable=False))
         os.environ["DATABASE_URL"] = endpoints.database_url
         os.environ["REDIS_URL"] = endpoints.redis_url
     os.environ |= {

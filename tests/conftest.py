@@ -61,9 +61,3 @@ def inbox(dovecot: servers.Dovecot) -> servers.Dovecot:
 def smtp(inbox: servers.Dovecot) -> Iterator[servers.SmtpServer]:
     with servers.smtp_server(inbox=inbox, certificate_in=inbox.root) as running:
         yield running
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[servers.Postgres]:
-    with servers.short_folder() as folder, servers.postgres(folder) as running:
-        yield running

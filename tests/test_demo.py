@@ -99,7 +99,7 @@ def test_it_comes_up_shows_a_screen_and_stops_cleanly(
         assert "already running" in second.stderr
     finally:
         process.send_signal(how)
-        process.communicate(timeout=30)
+        process.communicate(timeout=120)
     assert process.returncode == 0
     assert left_running(data) == []
 

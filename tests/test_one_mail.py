@@ -19,7 +19,7 @@ import pytest
 
 from tests.house import PASSWORD, House, house, wait_for
 from tests.letters import letter
-from tests.servers import INBOX_ADDRESS, Dovecot, SmtpServer, free_port
+from tests.servers import INBOX_ADDRESS, Dovecot, SmtpServer, held_port
 from tests.towns import on_real_servers
 
 
@@ -101,11 +101,11 @@ def screen(kommunpost: House) -> Iterator[str]:
     kommunpost.run(
         "createuser", "elin", "--role", "reviewer", "--mailbox", "kundcenter", "--full-name", "Elin Forsgård"
     )
-    port = str(free_port())
     with (
+        held_port() as port,
         kommunpost.process("worker"),
         kommunpost.process("beat"),
-        kommunpost.process("web", "--port", port, "--workers", "1"),
+        kommunpost.process("web", "--port", str(port), "--workers", "1"),
     ):
         address = f"http://127.0.0.1:{port}"
         wait_for(lambda: ready(address), "the screen")

@@ -52,9 +52,9 @@ class TokenServer:
 
 @contextmanager
 def token_server(certificate_in: Path) -> Iterator[TokenServer]:
-    server = TokenServer(servers.free_port())
-    handler = type("Handler", (_Handler,), {"tokens": server})
-    http = ThreadingHTTPServer(("127.0.0.1", server.port), handler)
+    handler = type("Handler", (_Handler,), {})
+    http = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    handler.tokens = server = TokenServer(http.server_address[1])  # type: ignore[attr-defined]
     http.socket = servers.server_context(certificate_in).wrap_socket(http.socket, server_side=True)
     threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
     try:

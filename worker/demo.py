@@ -43,11 +43,11 @@ class DemoError(RuntimeError):
 
 def run(*, once: bool, as_json: bool, port: int, data: Path | None) -> None:
     """Blocks until Ctrl-C or SIGTERM, or, with `once`, until every sample mail has been processed."""
-    if not once:
-        port = free_port(port)
     stop_on_signals()
     with ExitStack() as stack:
         try:
+            if not once:
+                port = stack.enter_context(held_port(port))
             stack.enter_context(environment(data))
             if not once:
                 stay_up(stack, port)
@@ -58,14 +58,16 @@ def run(*, once: bool, as_json: bool, port: int, data: Path | None) -> None:
     click.echo(json.dumps(counted) if as_json else as_table(counted))
 
 
-def free_port(port: int) -> int:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+@contextmanager
+def held_port(port: int) -> Iterator[int]:
+    """Nobody else is given it before the screen listens on it, which SO_REUSEADDR allows on Linux."""
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
+            holder.bind(("127.0.0.1", port))
         except OSError:
             raise DemoError(f"Port {port} is taken. Choose another with --port, or 0 for any free one.") from None
-        return int(probe.getsockname()[1])
+        yield int(holder.getsockname()[1])
 
 
 @contextmanager

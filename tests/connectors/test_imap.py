@@ -19,36 +19,16 @@ from connectors.base import Cursor, Fetched, Unreadable
 from connectors.errors import ConnectorError, Permanent, Refused, Transient
 from connectors.imap import inbox as imap_inbox
 from connectors.imap.mailbox import ImapMailbox
-from tests import imap_relay, servers
+from tests import servers
+from tests.connectors.on_imap import mail, mailbox, over, subjects
 from tests.imap_relay import Relay
-
-MAIL = b"Message-ID: <%d@post.example>\r\nSubject: mail %d\r\n\r\nHej!\r\n"
-
-
-def mailbox(server: servers.Dovecot, **changes: Any) -> ImapMailbox:
-    facts = {"host": server.host, "port": server.port, "user": server.user, "password": server.password}
-    return ImapMailbox(**{**facts, "ca_file": server.ca_file, "timeout_s": 10.0, **changes})
-
-
-def subjects(found: Iterator[object]) -> list[str]:
-    return [mail.raw.split(b"\r\n")[1].decode() for mail in found if isinstance(mail, Fetched)]
 
 
 @pytest.fixture
 def three(inbox: servers.Dovecot) -> servers.Dovecot:
     for number in (1, 2, 3):
-        inbox.deliver(MAIL % (number, number))
+        inbox.deliver(mail(number))
     return inbox
-
-
-@pytest.fixture
-def line(inbox: servers.Dovecot) -> Iterator[Relay]:
-    with imap_relay.relay(inbox) as running:
-        yield running
-
-
-def over(line: Relay, server: servers.Dovecot, **changes: Any) -> ImapMailbox:
-    return mailbox(server, port=line.port, tls="none", **changes)
 
 
 def last_cursor(box: ImapMailbox) -> Cursor:
@@ -139,8 +119,8 @@ def test_a_long_list_of_uids_is_asked_for_in_pieces(three: servers.Dovecot, monk
 
 def test_several_unreadable_mails_do_not_stop_the_last(inbox: servers.Dovecot) -> None:
     for number in range(3):
-        inbox.spoil(inbox.deliver(MAIL % (number, number)))
-    inbox.deliver(MAIL % (9, 9))
+        inbox.spoil(inbox.deliver(mail(number)))
+    inbox.deliver(mail(9))
     assert subjects(mailbox(inbox).fetch_since({})) == ["Subject: mail 9"]
 
 
@@ -179,7 +159,7 @@ def test_reused_uid_is_a_new_mail(inbox: servers.Dovecot) -> None:
         time.sleep(number - 1)  # UIDVALIDITY is a time in whole seconds
         with inbox.colleague() as colleague:
             colleague.create_folder("Kundcenter")
-            colleague.append("Kundcenter", MAIL % (number, number))
+            colleague.append("Kundcenter", mail(number))
             seen += list(mailbox(inbox, folder="Kundcenter").fetch_since(seen[-1].cursor if seen else {}))
             colleague.delete_folder("Kundcenter")
     assert subjects(iter(seen)) == ["Subject: mail 1", "Subject: mail 2"]
@@ -190,32 +170,32 @@ def test_reused_uid_is_a_new_mail(inbox: servers.Dovecot) -> None:
 def test_reused_uid_under_the_same_uidvalidity_is_a_new_mail(inbox: servers.Dovecot, line: Relay) -> None:
     """A server that begins again at UID 1 in an emptied folder, and says so by UIDNEXT only."""
     inbox.restart_uids()
-    inbox.deliver(MAIL % (1, 1))
-    inbox.deliver(MAIL % (2, 2))
+    inbox.deliver(mail(1))
+    inbox.deliver(mail(2))
     before = list(mailbox(inbox).fetch_since({}))
     for _ in range(2):
         inbox.restart_uids()
         assert list(mailbox(inbox).fetch_since(before[-1].cursor)) == []
-        inbox.deliver(MAIL % (3, 3))
+        inbox.deliver(mail(3))
         after = list(mailbox(inbox).fetch_since(before[-1].cursor))
         assert subjects(iter(after)) == ["Subject: mail 3"]
         assert not {mail.remote_id for mail in before} & {mail.remote_id for mail in after}
         assert list(mailbox(inbox).fetch_since(after[-1].cursor)) == []
-        inbox.deliver(MAIL % (4, 4))
+        inbox.deliver(mail(4))
         assert subjects(mailbox(inbox).fetch_since(after[-1].cursor)) == ["Subject: mail 4"]
         before += list(mailbox(inbox).fetch_since(after[-1].cursor))
 
 
 def test_a_uidnext_that_is_too_small_has_nothing_read_twice(three: servers.Dovecot, line: Relay) -> None:
     cursor = last_cursor(mailbox(three))
-    three.deliver(MAIL % (4, 4))
+    three.deliver(mail(4))
     line.to_us = lambda said: re.sub(rb"UIDNEXT \d+", b"UIDNEXT 1", said)
     assert subjects(over(line, three).fetch_since(cursor)) == ["Subject: mail 4"]
 
 
 def test_unknown_uidvalidity_prefers_no_double(three: servers.Dovecot, line: Relay) -> None:
     before = list(mailbox(three).fetch_since({}))
-    three.deliver(MAIL % (4, 4))
+    three.deliver(mail(4))
     line.to_us = lambda said: b"" if b"[UIDVALIDITY" in said else said
     (after,) = over(line, three).fetch_since(before[-1].cursor)
     assert subjects(iter([after])) == ["Subject: mail 4"]
@@ -241,7 +221,7 @@ def test_an_old_cursor_goes_on_where_it_stopped(three: servers.Dovecot) -> None:
     cursor = last_cursor(mailbox(three))
     old: Cursor = {name: cursor[name] for name in ("uidvalidity", "uid")}
     assert list(mailbox(three).fetch_since(old)) == []
-    three.deliver(MAIL % (4, 4))
+    three.deliver(mail(4))
     assert subjects(mailbox(three).fetch_since(old)) == ["Subject: mail 4"]
 
 
@@ -254,7 +234,7 @@ def test_only_behind_the_last_mail_is_all_of_it_known_to_be_read(three: servers.
 def test_one_number_that_lies_loses_no_mail(three: servers.Dovecot, line: Relay, lie: bytes, always: bytes) -> None:
     line.to_us = lambda said: re.sub(lie + rb" \d+", lie + b" " + always, said) if b"* STATUS" in said else said
     cursor = last_cursor(over(line, three))
-    three.deliver(MAIL % (4, 4))
+    three.deliver(mail(4))
     assert subjects(over(line, three).fetch_since(cursor)) == ["Subject: mail 4"]
 
 
@@ -287,7 +267,7 @@ def test_a_server_that_searches_loosely_misleads_nobody(inbox: servers.Dovecot, 
     in_reply_to = {1: asked, 2: b"<other@post.example>\r\n " + asked, 3: b"<a-question@post.example>", 4: b"question"}
     with inbox.colleague() as colleague:
         for number, value in in_reply_to.items():
-            colleague.append(servers.SENT_FOLDER, b"In-Reply-To: " + value + b"\r\n" + MAIL % (number, number))
+            colleague.append(servers.SENT_FOLDER, b"In-Reply-To: " + value + b"\r\n" + mail(number))
         colleague.append(servers.SENT_FOLDER, b"In-Reply-To: " + asked + b"\r\nSubject: no Message-ID\r\n\r\n")
         colleague.select_folder(servers.SENT_FOLDER, readonly=True)
         every_mail = b"* SEARCH " + b" ".join(b"%d" % uid for uid in colleague.search()) + b"\r\n"
@@ -299,8 +279,8 @@ def test_a_server_that_searches_loosely_misleads_nobody(inbox: servers.Dovecot, 
 
 def test_a_server_that_goes_away_while_reading_is_transient() -> None:
     with servers.short_folder() as folder, servers.dovecot(folder) as server:
-        server.deliver(MAIL % (1, 1))
-        server.deliver(MAIL % (2, 2))
+        server.deliver(mail(1))
+        server.deliver(mail(2))
         reading = mailbox(server).fetch_since({})
         assert isinstance(next(reading), Fetched)
         server.stop()
@@ -310,14 +290,14 @@ def test_a_server_that_goes_away_while_reading_is_transient() -> None:
 
 def test_the_time_of_arrival_is_the_servers(inbox: servers.Dovecot) -> None:
     with inbox.colleague() as colleague:
-        colleague.append("INBOX", MAIL % (1, 1), msg_time=datetime(2026, 3, 1, 8, 30, tzinfo=UTC))
+        colleague.append("INBOX", mail(1), msg_time=datetime(2026, 3, 1, 8, 30, tzinfo=UTC))
     (found,) = mailbox(inbox).fetch_since({})
     assert isinstance(found, Fetched)
     assert found.received_at == datetime(2026, 3, 1, 8, 30, tzinfo=UTC)
 
 
 def test_sent_is_found_under_its_finnish_name_and_the_copy_counts_as_read(inbox: servers.Dovecot) -> None:
-    mailbox(inbox).file_sent(MAIL % (1, 1))
+    mailbox(inbox).file_sent(mail(1))
     with inbox.colleague() as colleague:
         colleague.select_folder(servers.SENT_FOLDER, readonly=True)
         assert colleague.search(["SEEN"]) != []
@@ -325,13 +305,13 @@ def test_sent_is_found_under_its_finnish_name_and_the_copy_counts_as_read(inbox:
 
 def test_our_copy_in_the_inbox_proves_that_a_reply_left(inbox: servers.Dovecot) -> None:
     assert not mailbox(inbox).was_sent("<5@post.example>")
-    inbox.deliver(MAIL % (5, 5))
+    inbox.deliver(mail(5))
     assert mailbox(inbox).was_sent("<5@post.example>")
 
 
 def test_a_sent_folder_that_does_not_exist_is_named(inbox: servers.Dovecot) -> None:
     with pytest.raises(Permanent, match="The folder Skickat does not exist"):
-        mailbox(inbox, sent_folder="Skickat").file_sent(MAIL % (1, 1))
+        mailbox(inbox, sent_folder="Skickat").file_sent(mail(1))
 
 
 def test_neither_mail_nor_password_reaches_the_log_or_a_printed_mailbox(

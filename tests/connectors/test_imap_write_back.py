@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from imapclient import ANSWERED, DELETED, DRAFT, SEEN  # type: ignore[import-untyped]
@@ -13,37 +11,18 @@ from connectors import open_mailbox
 from connectors.base import Mark
 from connectors.errors import Permanent, Transient
 from connectors.imap.folders import KEYWORDS
-from connectors.imap.mailbox import ImapMailbox
 from tests import imap_relay, servers
+from tests.connectors.on_imap import mail, mailbox, over
 from tests.imap_relay import Relay
 
-MAIL = b"Message-ID: <%d@post.example>\r\nSubject: mail %d\r\n\r\nHej!\r\n"
 DRAFT_ID = b"<draft@solkommun.example>"
 OURS = b"Date: Mon, 23 Nov 2026 10:00:00 +0100\r\nMessage-ID: " + DRAFT_ID + b"\r\nSubject: SV\r\n\r\nHej!\r\n"
 THEIRS = OURS.replace(b"Hej!", b"Hej, jag ringer i morgon.")
 
 
-def mailbox(server: servers.Dovecot, **changes: Any) -> ImapMailbox:
-    facts = {"host": server.host, "port": server.port, "user": server.user, "password": server.password}
-    return ImapMailbox(**{**facts, "ca_file": server.ca_file, "timeout_s": 10.0, **changes})
-
-
-@pytest.fixture
-def line(inbox: servers.Dovecot) -> Iterator[Relay]:
-    with imap_relay.relay(inbox) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def old_server() -> Iterator[servers.Dovecot]:
-    """Neither MOVE nor UIDPLUS: such servers still run."""
-    with servers.short_folder() as folder, servers.dovecot(folder, capability="IMAP4rev1 STARTTLS") as running:
-        yield running
-
-
 def delivered(server: servers.Dovecot, count: int = 1) -> list[str]:
     for number in range(1, count + 1):
-        server.deliver(MAIL % (number, number))
+        server.deliver(mail(number))
     return [mail.remote_id for mail in mailbox(server).fetch_since({})]
 
 
@@ -129,7 +108,7 @@ def test_what_keeps_us_from_marking_is_said_in_one_sentence(
 ) -> None:
     (remote_id,) = delivered(inbox)
     line.to_us = lambda said: re.sub(before, after, said)
-    spoilt = mailbox(inbox, port=line.port, tls="none")
+    spoilt = over(line, inbox)
     with pytest.raises(Permanent, match=sentence):
         spoilt.mark(remote_id, Mark.WAITING)
     (finding,) = [found for found in spoilt.check() if not found.ok and "INBOX" in found.what]
@@ -140,14 +119,14 @@ def test_what_keeps_us_from_marking_is_said_in_one_sentence(
 def test_a_server_that_says_nothing_of_keywords_keeps_them(inbox: servers.Dovecot, line: Relay) -> None:
     (remote_id,) = delivered(inbox)
     line.to_us = lambda said: b"" if b"PERMANENTFLAGS" in said else said
-    assert mailbox(inbox, port=line.port, tls="none").mark(remote_id, Mark.WAITING)
+    assert over(line, inbox).mark(remote_id, Mark.WAITING)
     assert flags(inbox) == [{b"KommunpostWaiting"}]
 
 
 def test_an_equal_mark_is_not_written_again(inbox: servers.Dovecot, line: Relay) -> None:
     (remote_id,) = delivered(inbox)
     for _ in range(2):
-        mailbox(inbox, port=line.port, tls="none").mark(remote_id, Mark.WAITING)
+        over(line, inbox).mark(remote_id, Mark.WAITING)
     assert line.commands.count("UID STORE") == 1
 
 
@@ -199,10 +178,10 @@ def test_a_folder_is_looked_for_on_the_level_of_the_inbox(
         program.create_folder(target)
         if inbox_folder != "INBOX":
             program.create_folder(inbox_folder)
-        program.append(inbox_folder, MAIL % (1, 1))
+        program.append(inbox_folder, mail(1))
     box = mailbox(inbox, folder=inbox_folder)
-    (mail,) = box.fetch_since({})
-    assert box.move(mail.remote_id, name)
+    (found,) = box.fetch_since({})
+    assert box.move(found.remote_id, name)
     assert list(box.fetch_since({})) == []
     assert len(flags(inbox, target)) == 1
 
@@ -213,7 +192,7 @@ def test_all_folders_may_lie_below_the_inbox(inbox: servers.Dovecot, line: Relay
     with inbox.colleague() as program:
         program.create_folder("INBOX.Besvarat")
     line.to_us = lambda said: said.replace(b'NAMESPACE (("" ".")', b'NAMESPACE (("INBOX." ".")')
-    assert mailbox(inbox, port=line.port, tls="none").move(remote_id, "Besvarat")
+    assert over(line, inbox).move(remote_id, "Besvarat")
     assert len(flags(inbox, "INBOX.Besvarat")) == 1
 
 
@@ -224,19 +203,18 @@ def test_without_move_a_mail_is_copied_and_only_this_one_expunged(inbox: servers
         program.select_folder("INBOX")
         program.delete_messages([max(program.search())])
     line.to_us = lambda said: said.replace(b" MOVE ", b" ")
-    assert mailbox(inbox, port=line.port, tls="none").move(first, "Besvarat")
+    assert over(line, inbox).move(first, "Besvarat")
     assert flags(inbox) == [{DELETED}]
     assert flags(inbox, "Besvarat") == [set()]
     assert "EXPUNGE" not in line.commands
 
 
 def test_without_uidplus_nothing_is_expunged(old_server: servers.Dovecot) -> None:
-    old_server.empty()
     first, _ = delivered(old_server, 2)
     with old_server.colleague() as program:
         program.create_folder("Besvarat")
     with imap_relay.relay(old_server) as line:
-        box = mailbox(old_server, port=line.port, tls="none")
+        box = over(line, old_server)
         assert box.mark(first, Mark.ANSWERED)
         assert box.move(first, "Besvarat")
         assert not box.move(first, "Besvarat")
@@ -262,12 +240,12 @@ def test_a_draft_looks_like_one(inbox: servers.Dovecot) -> None:
 
 def test_without_a_folder_for_drafts_the_setting_is_named(inbox: servers.Dovecot, line: Relay) -> None:
     line.to_us = lambda said: said.replace(rb" \Drafts", b"")
-    unmarked = mailbox(inbox, port=line.port, tls="none")
+    unmarked = over(line, inbox)
     with pytest.raises(Permanent, match="no folder marked as Drafts: set drafts_folder"):
         unmarked.put_draft(OURS, "")
     (finding,) = [found for found in unmarked.check() if "Drafts" in found.what]
     assert (finding.ok, finding.needed_to) == (False, "write back")
-    named = mailbox(inbox, port=line.port, tls="none", drafts_folder=servers.DRAFTS_FOLDER)
+    named = over(line, inbox, drafts_folder=servers.DRAFTS_FOLDER)
     assert named.put_draft(OURS, "").remote_id.startswith(servers.DRAFTS_FOLDER)
     with pytest.raises(Permanent, match="The folder Utkast does not exist"):
         mailbox(inbox, drafts_folder="Utkast").put_draft(OURS, "")
@@ -285,7 +263,7 @@ def test_mailbox_draft_update_leaves_one_copy(inbox: servers.Dovecot) -> None:
 
 def test_what_a_colleague_has_deleted_is_not_expunged_with_our_draft(inbox: servers.Dovecot) -> None:
     with inbox.colleague() as program:
-        program.append(servers.DRAFTS_FOLDER, MAIL % (1, 1), flags=[DELETED])
+        program.append(servers.DRAFTS_FOLDER, mail(1), flags=[DELETED])
     draft = mailbox(inbox).put_draft(OURS, "")
     assert mailbox(inbox).take_back(draft)
     assert flags(inbox, servers.DRAFTS_FOLDER) == [{DELETED}]
@@ -316,7 +294,7 @@ def test_a_draft_changed_before_another_attempt_is_theirs(inbox: servers.Dovecot
 
 def test_a_server_that_rewrites_mail_changes_no_draft(inbox: servers.Dovecot, line: Relay) -> None:
     line.to_server = lambda said: said.replace(b"Subject: SV\r\n", b"subject: sv\r\n")
-    draft = mailbox(inbox, port=line.port, tls="none").put_draft(OURS, "")
+    draft = over(line, inbox).put_draft(OURS, "")
     assert b"subject: sv" in inbox.drafts()[0]
     assert mailbox(inbox).take_back(draft)
 
@@ -324,7 +302,7 @@ def test_a_server_that_rewrites_mail_changes_no_draft(inbox: servers.Dovecot, li
 def test_a_draft_that_does_not_show_yet_is_asked_for_again(inbox: servers.Dovecot, line: Relay) -> None:
     line.to_us = lambda said: b"" if b" FETCH " in said else said
     with pytest.raises(Transient, match="does not show the new draft"):
-        mailbox(inbox, port=line.port, tls="none").put_draft(OURS, "")
+        over(line, inbox).put_draft(OURS, "")
     assert mailbox(inbox).take_back(mailbox(inbox).put_draft(OURS, ""))
     assert inbox.drafts() == []
 

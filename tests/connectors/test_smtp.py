@@ -73,8 +73,8 @@ def test_one_refused_recipient_keeps_the_reply_from_all() -> None:
 
 
 def test_a_server_that_is_down_has_taken_nothing() -> None:
-    gone = Smtp("localhost", servers.free_port(), tls="none")
-    assert type(outcome_of(gone, TO_RESIDENT)) is Transient
+    with servers.held_port() as port:
+        assert type(outcome_of(Smtp("localhost", port, tls="none"), TO_RESIDENT)) is Transient
 
 
 @pytest.mark.parametrize(

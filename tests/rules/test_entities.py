@@ -105,6 +105,6 @@ def test_a_phone_number_must_exist_somewhere(number: str, exists: bool) -> None:
     "text", ["A" * 100_000, "070 " * 30_000, "1.1." * 30_000, "a@a." * 30_000, "Norra " * 20_000, "12/11 og " * 10_000]
 )
 def test_hostile_text_takes_bounded_time(text: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     find(PACK, text, "nb", ())
-    assert time.perf_counter() - started < 10
+    assert time.process_time() - started < 10

@@ -132,9 +132,9 @@ def test_a_number_cannot_hide(hidden: str) -> None:
     "text", ["900909-2397 " * 20_000, "0" * 500_000, "01 " * 200_000, "900909-" * 70_000, "ocr " * 100_000]
 )
 def test_hostile_text_takes_bounded_time(text: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     find(text)
-    assert time.perf_counter() - started < 10
+    assert time.process_time() - started < 10
 
 
 @given(st.text(alphabet="0123456789 -+AB\u200b", max_size=80))

@@ -95,6 +95,6 @@ def test_each_rule_is_named_once_in_the_order_of_the_pack() -> None:
 
 @pytest.mark.parametrize("text", ["a" * 300_000, "min son " * 30_000, "comment " * 30_000, "slett " * 40_000])
 def test_hostile_text_takes_bounded_time(text: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     fired(PACK, "", text, "sv")
-    assert time.perf_counter() - started < 15
+    assert time.process_time() - started < 15

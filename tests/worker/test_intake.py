@@ -7,7 +7,6 @@ import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from time import sleep
 
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded
@@ -15,6 +14,7 @@ from django.conf import settings
 from django.db import connection
 
 from connectors.base import Fetched
+from tests.house import wait_for
 from tests.letters import letter
 from worker import intake
 from worker.models import Event, Mail, Mailbox
@@ -147,6 +147,12 @@ def test_our_own_reply_coming_back_is_no_new_mail(kundcenter: Mailbox, waiting: 
     assert intake.store(kundcenter, Fetched("copy", bytes(reply.raw), None, {})) is None
 
 
+def asleep() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("select 1 from pg_stat_activity where wait_event = 'PgSleep'")
+        return cursor.fetchone() is not None
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_reading_that_is_stopped_in_the_middle_of_a_query_keeps_what_it_has(
     kundcenter: Mailbox, inbox: Path, monkeypatch: pytest.MonkeyPatch
@@ -174,5 +180,5 @@ def test_a_reading_that_is_stopped_in_the_middle_of_a_query_keeps_what_it_has(
         signal.signal(signal.SIGUSR1, before)
     assert (taken.received, taken.more, taken.fault) == (2, True, "")
     monkeypatch.undo()
-    sleep(3)  # the server ends the query, and with it the session that held the lock
+    wait_for(lambda: not asleep(), "the end of the query, and with it of the session that held the lock")
     assert intake.take_in(kundcenter).received == 1

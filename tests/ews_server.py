@@ -200,7 +200,7 @@ class _Handler(BaseHTTPRequestHandler):
         if fault is Fault.SHORT_AFTER:
             self._say(200, [whole[:-40]], **{"Content-Length": str(len(whole))})
         if fault is Fault.SILENT_AFTER:
-            time.sleep(1.0)
+            servers.until_they_hang_up(self.connection)
         self.close_connection = True
 
     def _is_signed_in(self) -> bool:

@@ -50,7 +50,7 @@ class Fault(Enum):
     HALF_WAY = "503, and the mail lies unsent in Drafts"
     DROPPED = "hangs up, nothing done"
     DROPPED_AFTER = "hangs up, done"
-    SILENT_AFTER = "says nothing for a while and hangs up, done"
+    SILENT_AFTER = "says nothing more, done"
     CUT_XML_AFTER = "whole by its length, but the XML ends in the middle, done"
     SHORT_AFTER = "fewer bytes than its length says, done"
     LOGIN_PAGE_AFTER = "200 with a page of HTML, done"

@@ -42,7 +42,7 @@ class Fault(Enum):
     GATEWAY_TIMEOUT_AFTER = "504, done"
     DROPPED = "hangs up, nothing done"
     DROPPED_AFTER = "hangs up, done"
-    SILENT_AFTER = "says nothing for a while and hangs up, done"
+    SILENT_AFTER = "says nothing more, done"
     CUT_JSON_AFTER = "whole by its length, but the JSON ends in the middle"
     SHORT_AFTER = "fewer bytes than its length says"
     TOKEN_EXPIRED = "401"

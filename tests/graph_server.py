@@ -10,7 +10,6 @@ import re
 import ssl
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -98,7 +97,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._say(status, whole[: len(whole) // 2])
         else:
             if fault is Fault.SILENT_AFTER:
-                time.sleep(1.5)
+                servers.until_they_hang_up(self.connection)
             if fault is Fault.SHORT_AFTER:
                 self._say(status, whole[: len(whole) // 2], length=len(whole) + 1)
             self.close_connection = True

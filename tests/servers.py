@@ -413,6 +413,12 @@ def certificate(folder: Path, name: str = "localhost") -> None:
     (folder / "key.pem").write_bytes(key.private_bytes(serialization.Encoding.PEM, private, plain))
 
 
+def until_they_hang_up(connection: socket.socket) -> None:
+    connection.settimeout(START_WITHIN_S)
+    with suppress(OSError):
+        connection.recv(1)
+
+
 @contextmanager
 def held_port() -> Iterator[int]:
     """A port that nobody else is given while the block lasts. Who sets SO_REUSEADDR, as every server does, may listen

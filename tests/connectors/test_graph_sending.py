@@ -68,7 +68,7 @@ def test_only_what_surely_was_not_accepted_is_transient(
 ) -> None:
     server.misbehave("send", fault)
     with pytest.raises(kind) as caught:
-        mailbox(server, timeout_s=1.0).send(reply(), ENVELOPE)
+        mailbox(server, timeout_s=2.0 if fault is Fault.SILENT_AFTER else 10.0).send(reply(), ENVELOPE)
     assert type(caught.value) is kind
     assert server.asked.count("send") == 1
     assert mailbox(server).was_sent(reply_id()) is leaves

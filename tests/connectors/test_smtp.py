@@ -27,7 +27,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def plain(server: servers.SmtpServer, **changes: Any) -> Smtp:
-    return Smtp(**{"host": server.host, "port": server.port, "tls": "none", "timeout_s": 1.0, **changes})
+    return Smtp(**{"host": server.host, "port": server.port, "tls": "none", "timeout_s": 2.0, **changes})
 
 
 def test_a_reply_arrives_byte_for_byte_with_the_envelopes_recipients_and_no_others() -> None:

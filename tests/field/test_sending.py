@@ -36,7 +36,7 @@ LONGER_THAN_ANY_WAIT = timedelta(hours=3)
 
 @pytest.fixture(autouse=True)
 def town(tmp_path: Path, inbox: Dovecot, smtp: SmtpServer, settings: Any) -> None:
-    settings.MUNICIPALITY = on_real_servers(tmp_path, inbox, smtp, smtp_timeout_s=1)
+    settings.MUNICIPALITY = on_real_servers(tmp_path, inbox, smtp, smtp_timeout_s=3)
 
 
 def approve(mail: Mail, person: User) -> None:

@@ -23,7 +23,7 @@ from worker.municipality import configured
 
 @pytest.fixture(autouse=True)
 def town(tmp_path: Path, inbox: Dovecot, smtp: SmtpServer, settings: object) -> None:
-    settings.MUNICIPALITY = on_real_servers(tmp_path, inbox, smtp, smtp_timeout_s=1)  # type: ignore[attr-defined]
+    settings.MUNICIPALITY = on_real_servers(tmp_path, inbox, smtp, smtp_timeout_s=3)  # type: ignore[attr-defined]
 
 
 @pytest.fixture

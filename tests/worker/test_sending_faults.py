@@ -33,6 +33,8 @@ from worker.models import Draft, Mail, Outgoing
 
 REPLIES = 170 if os.environ.get("KOMMUNPOST_NIGHTLY") else 34
 ROUNDS = 40
+PATIENCE_S = 2.0
+"""Enough for every answer that comes at all, and all that a silent server costs."""
 
 Ews, Graph = ews_server.Fault, graph_server.Fault
 
@@ -136,20 +138,20 @@ SMTP_FAULTS = (
 @pytest.fixture
 def exchange(tmp_path: Path, settings: Any) -> Iterator[MailServer]:
     with ews_server.ews_server(tmp_path) as server:
-        settings.MUNICIPALITY = on_exchange(tmp_path, server, timeout_s=0.8)
+        settings.MUNICIPALITY = on_exchange(tmp_path, server, timeout_s=PATIENCE_S)
         yield OnHttp(server, EWS_FAULTS, looks="FindItem")
 
 
 @pytest.fixture
 def graph(tmp_path: Path, settings: Any) -> Iterator[MailServer]:
     with graph_server.graph_server(tmp_path) as server:
-        settings.MUNICIPALITY = on_graph(tmp_path, server, timeout_s=0.5)
+        settings.MUNICIPALITY = on_graph(tmp_path, server, timeout_s=PATIENCE_S)
         yield OnHttp(server, GRAPH_FAULTS, looks="find")
 
 
 @pytest.fixture
 def imap(tmp_path: Path, inbox: Dovecot, smtp: SmtpServer, settings: Any) -> MailServer:
-    settings.MUNICIPALITY = on_real_servers(tmp_path, inbox, smtp, smtp_timeout_s=0.5)
+    settings.MUNICIPALITY = on_real_servers(tmp_path, inbox, smtp, smtp_timeout_s=PATIENCE_S)
     return OnSmtp(inbox, smtp)
 
 

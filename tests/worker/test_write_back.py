@@ -31,7 +31,7 @@ def wish(tmp_path: Path, inbox: Dovecot, smtp: SmtpServer, settings: Any) -> Cal
     numbers = count()
 
     def given(mode: str = "sends", password: str = "", **write_back: Any) -> Mailbox:
-        path = on_real_servers(tmp_path, inbox, smtp, smtp_timeout_s=1)
+        path = on_real_servers(tmp_path, inbox, smtp, smtp_timeout_s=3)
         town = yaml.safe_load(path.read_text(encoding="utf-8"))
         town["mailboxes"]["kundcenter"] |= {"mode": mode, "write_back": write_back}
         options = town["mailboxes"]["kundcenter"]["options"]

@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Collection, Iterator, Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Any
 
 from rules import decoding, loops, rich_text, sender
 from rules.headers import Headers, addresses, date, decoded_words, message_ids, received_at
 from rules.html_text import Readable, read_html
 from rules.parts import Part, Tree, read_tree
+from rules.plain_text import lines_drawn_otherwise
 from rules.quoting import reply_text
 from rules.tnef import COMPRESSED_RTF
 from rules.values import Attachment, Language, Mailbox, MailKind, Message, Sender, SenderMethod
@@ -171,9 +172,10 @@ def _unreadable(raw: bytes, what_failed: str) -> Message:
 
 _PLAIN = ("text/plain", "text/enriched")
 _BODY_TYPES = (*_PLAIN, "text/html")
-_ALTERNATIVE_COVERS = 0.5
-_COMPARED_WORDS = 2_000
-_WORD = re.compile(r"[^\W\d_]{3,}")
+_WORD = re.compile(r"[^\W_]{2,}")
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s|\n")
+_LINK = re.compile(r"<?\bhttps?://\S{1,500}", re.IGNORECASE)
+_MAX_SENTENCE = 10_000
 
 
 def _body(tree: Tree, defects: list[str]) -> tuple[str, str, bool]:
@@ -199,7 +201,9 @@ def _read_parts(parts: list[Part], defects: list[str]) -> tuple[str, list[str]]:
         hidden += [readable.hidden for _, readable in read_parts if readable.hidden]
         plain = _joined([readable.visible for is_html, readable in read_parts if not is_html])
         html = _joined([readable.visible for is_html, readable in read_parts if is_html])
-        pieces.append(_better(plain, html, defects))
+        shown, unshown = _better(plain, html, defects)
+        pieces.append(shown)
+        hidden += [unshown] if unshown else []
     return _joined(pieces), hidden
 
 
@@ -225,16 +229,26 @@ def _joined(texts: Sequence[str]) -> str:
     return "\n\n".join(dict.fromkeys(text.strip("\n") for text in texts if text.strip()))
 
 
-def _better(plain: str, html: str, defects: list[str]) -> str:
-    """The plain text, unless it is a stub or says something else: what a sender saw when writing is the HTML."""
+def _better(plain: str, html: str, defects: list[str]) -> tuple[str, str]:
+    """What is read, and the other if it says something else: the plain text, unless the HTML says more. What a sender
+    saw when writing is the HTML, and what most readers see."""
     if not plain.strip() or not html.strip():
-        return plain if plain.strip() else html
-    written = set(_WORD.findall(html[: _COMPARED_WORDS * 10].lower()))
-    covered = written & set(_WORD.findall(plain.lower()))
-    if len(covered) >= len(written) * _ALTERNATIVE_COVERS:
-        return plain
+        return (plain if plain.strip() else html), ""
+    if not _says_more(html, plain):
+        return plain, ""
     defects.append("The plain text and the HTML differ; the HTML was read.")
-    return html
+    return html, plain if _says_more(plain, html) else ""
+
+
+def _says_more(text: str, other: str) -> bool:
+    """Whether the other says less than half of some sentence of `text`. Breaks and links may differ."""
+    said = set(pairwise(_WORD.findall(other.lower())))
+    return any(_is_news(sentence, said) for sentence in _SENTENCE_END.split(text))
+
+
+def _is_news(sentence: str, said: Collection[tuple[str, str]]) -> bool:
+    pairs = list(pairwise(_WORD.findall(_LINK.sub(" ", sentence[:_MAX_SENTENCE]).lower())))
+    return 2 * sum(pair in said for pair in pairs) < len(pairs)
 
 
 def _readable(part: Part, defects: list[str]) -> Readable:
@@ -255,8 +269,9 @@ def _readable_rtf(data: bytes, defects: list[str]) -> Readable:
 
 
 def _clean(readable: Readable, defects: list[str]) -> Readable:
-    hidden = "\n".join(filter(None, (readable.hidden, decoding.smuggled(readable.visible))))
-    return Readable(decoding.clean(readable.visible, defects), decoding.clean(hidden, []))
+    visible = readable.visible
+    hidden = "\n".join(filter(None, (readable.hidden, decoding.smuggled(visible), lines_drawn_otherwise(visible))))
+    return Readable(decoding.clean(visible, defects), decoding.clean(hidden, []))
 
 
 _META_CHARSET = re.compile(rb"<meta[^>]{0,200}charset\s*=\s*[\"']?([\w:.-]{1,40})", re.IGNORECASE)

@@ -12,12 +12,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-_MARKS = r"\u0300-\u036f"
+_MARKS = r"\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20f0"
 _ORDINARY = "\\t\\n\\r -~À-ÖØ-öø-ÿ"
 _UNUSUAL = re.compile(f"(?:[^{_ORDINARY}][{_MARKS}]*|[{_ORDINARY}][{_MARKS}]+)+")
 _CLUSTER = re.compile(f"[\\s\\S][{_MARKS}]*")
+_LEFT_OVER = re.compile(f"[{_MARKS}]+")
 _LATIN = re.compile(r"[A-Za-zÀ-ÖØ-öø-ɏ]")
-_CYRILLIC_OR_GREEK = re.compile(r"[\u0370-\u03ff\u0400-\u04ff]")
+_OF_ANOTHER_ALPHABET = re.compile(r"[\u0370-\u03ff\u0400-\u04ff\u0530-\u058f]")
+_OVERRIDDEN = re.compile("\u202e([^\u202a-\u202e\u2066-\u2069\n]{0,2000})")
 
 # Format and control characters, fillers and variation selectors: drawn as nothing, or turning the text around.
 _UNSEEN = re.compile(
@@ -28,10 +30,12 @@ _UNSEEN = re.compile(
 _DASHES = {ord(dash): "-" for dash in "\u2010\u2011\u2012\u2013\u2014\u2212"}
 _QUOTES = {ord("\u2019"): "'", ord("\u02bc"): "'"}
 _LOOK_ALIKES = str.maketrans(
-    "аеорсухіјѕԁһӏԛԝвкмнтАВЕКМНОРСТУХІЈЅԌԚԜοαειρυνκτχΑΒΕΖΗΙΚΜΝΟΡΤΥΧ",
-    "aeopcyxijsdhlqwbkmhtABEKMHOPCTYXIJSGQWoaeipuvktxABEZHIKMNOPTYX",
+    "аеорсухіјѕԁһӏԛԝвкмнтАВЕКМНОРСТУХІЈЅԌԚԜοαειρυνκτχΑΒΕΖΗΙΚΜΝΟΡΤΥΧօսոհցզ",
+    "aeopcyxijsdhlqwbkmhtABEKMHOPCTYXIJSGQWoaeipuvktxABEZHIKMNOPTYXounhgq",
 )
-"""Cyrillic and Greek letters that pass for Latin ones (the common part of Unicode's confusables)."""
+"""Cyrillic, Greek and Armenian letters that pass for Latin ones (the common part of Unicode's confusables)."""
+_DRAWN_OTHERWISE = str.maketrans("ᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢɑɡı", "abcdefghijklmnoprstuvwyzagi")
+"""Letters of phonetic alphabets, and the i without a dot: Latin, but not those of the word they stand in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,16 @@ def _forward(piece: tuple[int, int, int, int], position: int, *, from_the_end: b
     if end - start == original_end - original_start:
         return original_start + position - start
     return original_end if from_the_end else original_start
+
+
+def as_drawn(text: str) -> str:
+    """What a right-to-left override turns around is put in the order in which a reader sees it."""
+    return _OVERRIDDEN.sub(lambda found: found[1][::-1], text) if "\u202e" in text else text
+
+
+def lines_drawn_otherwise(text: str) -> str:
+    """The lines that a right-to-left override makes a reader see in another order than they are written in."""
+    return "\n".join(as_drawn(line) for line in text.split("\n") if "\u202e" in line) if "\u202e" in text else ""
 
 
 def plain_text(text: str) -> PlainText:
@@ -98,10 +112,12 @@ def _plain(characters: str) -> str:
     normal = unicodedata.normalize("NFKC", _UNSEEN.sub("", characters)).translate(_DASHES).translate(_QUOTES)
     if normal.isascii():
         return normal
+    # A stroke or a frame over a letter makes no other letter of it; å, ä and ö are whole letters by now.
+    normal = _LEFT_OVER.sub("", normal).translate(_DRAWN_OTHERWISE)
     return "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in normal)
 
 
 def _latin(text: str) -> str:
     """Look-alikes become Latin where the text is mainly Latin; a mail in Russian or Greek stays what it is."""
-    others = len(_CYRILLIC_OR_GREEK.findall(text))
+    others = len(_OF_ANOTHER_ALPHABET.findall(text))
     return text.translate(_LOOK_ALIKES) if 0 < others < len(_LATIN.findall(text)) else text

@@ -128,7 +128,8 @@ class Message:
     reply_text: str
     """What this sender wrote: `text` without quoted history and signature."""
     hidden_text: str
-    """Text in an HTML part that a reader would not see (white on white, zero size …). Never used for anything."""
+    """What a reader would not see (white on white, zero size, a plain text that the HTML does not repeat …). It can add
+    a reason for a person to look and is used for nothing else."""
     html_present: bool
     attachments: tuple[Attachment, ...]
     kind: MailKind

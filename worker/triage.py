@@ -15,6 +15,7 @@ from django.utils import timezone
 from pydantic import TypeAdapter
 
 from connectors.errors import ConnectorError
+from rules import reasons
 from rules.drafting import Gathered, reply_to
 from rules.lifecycle import MailState
 from rules.pack import REASONS, RulePack
@@ -88,7 +89,7 @@ def _recipe(mail: Mail, municipality: Municipality) -> None:
         intake.remember(mail, intake.read(mail.mailbox, mail.raw, from_directory=mail.from_directory))
     message = intake.message_of(mail)
     if mail.state == MailState.READ:
-        if message.needs_nobody:
+        if message.needs_nobody and not reasons.names_danger(pack, message):
             no_reply(mail, message)
             return
         was_understood = mail.understanding is not None

@@ -54,6 +54,8 @@ class _Read:
     own_words: str
     """What the sender wrote; the classifier sees nothing else. Ids, rules and entities look at everything."""
     kind: MailKind
+    hidden: str = ""
+    """What no reader sees. It can add reasons, and has no say in anything else."""
 
     @property
     def is_empty(self) -> bool:
@@ -61,7 +63,8 @@ class _Read:
 
 
 def understand(message: Message, pack: RulePack) -> Understanding:
-    return _understand([_Read(message.subject, message.text, message.reply_text, message.kind)], pack)[0]
+    read = _Read(message.subject, message.text, message.reply_text, message.kind, message.hidden_text)
+    return _understand([read], pack)[0]
 
 
 def understand_texts(texts: Sequence[Text], pack: RulePack, model: Model | None = None) -> list[Understanding]:
@@ -89,24 +92,37 @@ def _classifier(model: Model | None = None) -> Classifier:
 def _understand(mails: Sequence[_Read], pack: RulePack, model: Model | None = None) -> list[Understanding]:
     from worker.understanding.features import masked_input
     from worker.understanding.language import identify_all
+    from worker.understanding.stretches import stretches
 
     classifier = _classifier(model)
     predictions = classifier.predict([masked_input(mail.subject, mail.own_words) for mail in mails])
+    of_parts = [
+        classifier.predict([masked_input("", part) for part in stretches(mail.own_words, mail.hidden)])
+        for mail in mails
+    ]
     languages = identify_all([(mail.own_words, mail.subject) for mail in mails], model)
     return [
-        _together(mail, language, prediction, classifier, pack)
-        for mail, language, prediction in zip(mails, languages, predictions, strict=True)
+        _together(mail, language, prediction, parts, classifier, pack)
+        for mail, language, prediction, parts in zip(mails, languages, predictions, of_parts, strict=True)
     ]
 
 
 def _together(
-    mail: _Read, language: Language, prediction: Prediction, classifier: Classifier, pack: RulePack
+    mail: _Read,
+    language: Language,
+    prediction: Prediction,
+    parts: Sequence[Prediction],
+    classifier: Classifier,
+    pack: RulePack,
 ) -> Understanding:
-    in_subject, in_body = national_ids.find(mail.subject), national_ids.find(mail.body)
-    fired = reasons.fired(pack, mail.subject, mail.body, language.code)
+    in_subject, in_body, in_hidden = map(national_ids.find, (mail.subject, mail.body, mail.hidden))
+    fired = reasons.fired(pack, mail.subject, f"{mail.body}\n{mail.hidden}", language.code)
     unknown = language.code == "other" or mail.is_empty
-    guessed = () if unknown else guessed_reasons(prediction, classifier.thresholds)
-    found = {reason for _, reason in fired} | {*guessed} | ({"national_id"} if in_subject or in_body else set())
+    judged = () if unknown else (prediction, *parts)
+    guessed = {reason for one in judged for reason in guessed_reasons(one, classifier.thresholds)}
+    found = (
+        {reason for _, reason in fired} | guessed | ({"national_id"} if in_subject or in_body or in_hidden else set())
+    )
     opinion = _opinion(prediction, mail.kind, pack, classifier.thresholds, unknown=unknown)
     return Understanding(
         language=language,

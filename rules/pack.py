@@ -70,6 +70,8 @@ class Age(_Part):
 class Intent(_Part):
     title: str
     about: str
+    examples: list[str] = []
+    """Mails as residents would write them, in any language: an intent that no model has learnt is known by them."""
 
 
 class RegisterField(_Part):

@@ -20,7 +20,6 @@ from worker.command import (
     FAILED,
     FILE,
     FOLDER,
-    ROOT,
     Wrong,
     authserv_ids,
     database,
@@ -31,7 +30,7 @@ from worker.command import (
     say,
     with_database,
 )
-from worker.model_commands import models
+from worker.model_commands import models, train
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -41,6 +40,7 @@ def main() -> None:
 
 
 main.add_command(models)
+main.add_command(train)
 
 
 @main.command(short_help="Try everything on a sample municipality.")
@@ -187,34 +187,12 @@ def rules_test(pack: str | None) -> None:
         raise Wrong(f"{len(failed)} example{'s' * (len(failed) > 1)} came out otherwise.", FAILED)
 
 
-@main.command(short_help="Fit the classifier.")
-@click.option("--corpus", type=FOLDER, default=ROOT / "corpus", help="Folder of labelled mail as JSON Lines.")
-@click.option(
-    "--corrections/--no-corrections", default=False, help="Take in what reviewers corrected (needs the database)."
-)
-@click.option("--output", type=click.Path(path_type=Path), help="Where to write the model; default: the shipped place.")
-def train(corpus: Path, corrections: bool, output: Path | None) -> None:
-    """Fit the linear classifier on labelled mail, calibrate it, report on held-out mail, and save it.
-
-    Example: kommunpost train --corpus corpus
-    """
-    from worker.understanding import training
-
-    taught: list[dict[str, Any]] = []
-    if corrections:
-        with database():
-            from worker import teaching
-
-            taught = teaching.corrections()
-    with plainly():
-        for line in training.train(corpus, output, taught):
-            click.echo(line)
-
-
 @main.command(short_help="Measure the classifier on labelled mail.")
 @click.option("--input", "source", required=True, type=FILE, help="Labelled mail as JSON Lines.")
+@click.option("--model", "folder", type=FOLDER, help="Another version than the one in use.")
+@click.option("--classifier", default="", help="linear, transformer, ensemble or cascade; else the configured one.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def evaluate(source: Path, as_json: bool) -> None:
+def evaluate(source: Path, folder: Path | None, classifier: str, as_json: bool) -> None:
     """Accuracy, macro-F1, calibration, coverage at 95 % precision; per language and per intent.
 
     Example: kommunpost evaluate --input labelled.jsonl --json
@@ -223,7 +201,8 @@ def evaluate(source: Path, as_json: bool) -> None:
     from worker.understanding import evaluation
 
     with plainly():
-        report = evaluation.evaluate(source, municipality.read(municipality_file()).rule_pack())
+        pack = municipality.read(municipality_file()).rule_pack()
+        report = evaluation.evaluate(source, pack, folder, classifier)
     click.echo(json.dumps(report, ensure_ascii=False) if as_json else evaluation.as_text(report))
 
 

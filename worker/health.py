@@ -41,10 +41,10 @@ def broker_fault() -> str | None:
 
 
 def model_fault() -> str | None:
-    from worker.understanding import model_version
+    from worker import understanding
 
     try:
-        model_version()
+        understanding.check()
     except (OSError, ValueError) as error:
         return f"the classifier cannot be loaded ({type(error).__name__})"
     return None

@@ -1,14 +1,16 @@
-"""`kommunpost models`: which versions of the model there are, which one is in use, and choosing another."""
+"""`kommunpost train` and `kommunpost models`: making versions of the model, which there are, and choosing one."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import click
 
-from worker.command import FAILED, Wrong, database, say
+from worker.command import FAILED, FOLDER, ROOT, Wrong, database, municipality_file, plainly, say
 
 
 @click.group(short_help="Versions of the model: list, choose, go back.")
@@ -106,3 +108,77 @@ def models_back(by: str) -> None:
 
     with refused(), logged():
         click.echo(choosing.back(by))
+
+
+@click.command(short_help="Make a new version of the model.")
+@click.option("--corpus", type=FOLDER, default=ROOT / "corpus", help="Folder of labelled mail as JSON Lines.")
+@click.option(
+    "--corrections/--no-corrections", default=False, help="Take in what reviewers corrected (needs the database)."
+)
+@click.option(
+    "--model",
+    "base",
+    default="",
+    metavar="NAME_OR_FOLDER",
+    help="Fine-tune this encoder: `nordic` (the one that the shipped model began with), a folder, or a name on the "
+    "Hugging Face hub. Needs `pip install kommunpost[train]` and about an hour. Without it only words are learnt anew.",
+)
+@click.option("--epochs", type=click.IntRange(min=1), help="How often every mail is seen in fine-tuning.")
+@click.option("--threads", type=click.IntRange(min=1), help="Cores to use for fine-tuning.")
+@click.option("--bf16/--fp32", default=True, help="Whether this processor can reckon in bf16 (AVX-512 or AMX).")
+@click.option("--by", default="", help="Your user name. Default: the account of the operating system.")
+@click.option("--output", type=click.Path(path_type=Path), help="Only write the version here; compare and use nothing.")
+def train(
+    corpus: Path,
+    corrections: bool,
+    base: str,
+    epochs: int | None,
+    threads: int | None,
+    bf16: bool,
+    by: str,
+    output: Path | None,
+) -> None:
+    """Learn from labelled mail, calibrate on other mail, compare with the version in use on held-out mail and on the
+    newest corrections, and use the new version if it is better. `kommunpost models back` undoes that.
+
+    Example: kommunpost train --corrections
+    """
+    from worker import choosing, municipality
+    from worker.understanding import comparison, renewal
+
+    with plainly():
+        settings = _settings(epochs=epochs, threads=threads, bf16=bf16) if base else None
+        pack = municipality.read(municipality_file()).rule_pack()
+        if output:
+            renewal.write(corpus, pack, click.echo, output=output, base=base, settings=settings)
+            click.echo(f"Written to {output}. Measure it with `kommunpost evaluate --model {output}`.")
+            return
+        taught = _teaching() if corrections else renewal.Teaching()
+        version, found = renewal.renew(corpus, pack, click.echo, teaching=taught, base=base, settings=settings)
+    click.echo(comparison.as_text(found))
+    if not found.better:
+        click.echo(f"Version {version.name} is kept, and not in use.")
+        return
+    with refused(), logged():
+        click.echo(choosing.use(version.name, by, ""))
+
+
+def _settings(**chosen: Any) -> Any:
+    from worker.offline import InputError
+
+    try:
+        from worker.understanding.training.finetune import Settings
+    except ImportError as error:
+        raise InputError(f"Fine-tuning needs {error.name}: pip install kommunpost[train]") from None
+    return Settings(**{name: value for name, value in chosen.items() if value is not None})
+
+
+def _teaching() -> Any:
+    from worker.understanding import corpus, renewal
+
+    with database():
+        from worker import teaching
+
+        taught = teaching.split(teaching.corrections())
+        learn, compare = ([corpus.example(one, one["id"]) for one in part] for part in (taught.rest, taught.last))
+        return renewal.Teaching(learn, compare)

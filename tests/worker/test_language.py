@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from worker.understanding.language import identify
+from worker.understanding import language_of as identify
 
 OURS = [
     ("sv", "Hej! Lampan utanför nummer nio har varit släckt i en vecka nu."),

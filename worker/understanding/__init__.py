@@ -1,14 +1,16 @@
 """What a mail is about, in which language, what a person must look at, and what can be looked up.
 
 Mail text is data: it changes probabilities and nothing else. Rules add reasons and never take one away. Where the model
-is not sure it abstains. The model is read once a process, when it is first asked.
+is not sure, or a mail resembles nothing it knows, it abstains. The model is read once a process, when first asked.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import floor
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rules import entities, loops, national_ids, reasons
@@ -19,9 +21,13 @@ from rules.quoting import reply_text
 from rules.values import Alternative, Language, Mailbox, MailKind, Message, ModelVersion, NationalId, Understanding
 
 if TYPE_CHECKING:
-    from worker.understanding.classifier import Classifier, Prediction, Thresholds
-    from worker.understanding.linear import Model
+    from worker.understanding.classifier import Prediction, Thresholds
+    from worker.understanding.model import Model
 
+CLASSIFIER = "KOMMUNPOST_CLASSIFIER"
+"""The setting that names the classifier: linear, transformer, ensemble or cascade; empty for the version's best."""
+READ_AS_ONE = 3_000
+"""Characters. In a longer mail, harmless words could outweigh the few that matter, so its parts are judged too."""
 FALLBACK = "general_inquiry"
 NOT_A_RESIDENT = "not_resident_mail"
 MOST_ALTERNATIVES = 3
@@ -68,43 +74,69 @@ def understand(message: Message, pack: RulePack) -> Understanding:
 
 
 def understand_texts(texts: Sequence[Text], pack: RulePack, model: Model | None = None) -> list[Understanding]:
-    """All at once, in order. `model`: another than the shipped one, to measure it."""
+    """All at once, in order. `model`: another than the running one, to measure it."""
     return _understand([_Read(one.subject, one.body, reply_text(one.body), _kind(one)) for one in texts], pack, model)
 
 
 def language_of(text: str, subject: str = "") -> Language:
-    from worker.understanding.language import identify
+    from worker.understanding.language import identify_all
 
-    return identify(text, subject)
+    return identify_all([(text, subject)], running().linear)[0]
 
 
 def model_version() -> ModelVersion:
     """Raises OSError or ValueError when there is no usable model."""
-    return _classifier().version
+    return running().version
 
 
-def _classifier(model: Model | None = None) -> Classifier:
-    from worker.understanding.linear import LinearClassifier, load
+def running() -> Model:
+    """The version and the classifier that this installation has chosen (docs/running.md)."""
+    from worker.understanding import model
 
-    return LinearClassifier(model or load())
+    return model.load(*_chosen())
+
+
+def check() -> None:
+    """Whether the running model is there, without reading all of it. Raises OSError or ValueError."""
+    from worker.understanding import model
+
+    model.check(*_chosen())
+
+
+def _chosen() -> tuple[Path, str]:
+    from worker.understanding import versions
+
+    return versions.active(versions.data_folder()), os.environ.get(CLASSIFIER, "")
 
 
 def _understand(mails: Sequence[_Read], pack: RulePack, model: Model | None = None) -> list[Understanding]:
-    from worker.understanding.features import masked_input
+    from worker.understanding.classifier import Reading
+    from worker.understanding.features import readable
     from worker.understanding.language import identify_all
+    from worker.understanding.neighbours import newcomers
+
+    model = model or running()
+    languages = identify_all([(mail.own_words, mail.subject) for mail in mails], model.linear)
+    batch = [
+        Reading(readable(mail.subject, mail.own_words), language.code)
+        for mail, language in zip(mails, languages, strict=True)
+    ]
+    predictions = newcomers(pack, model).join(model, batch, model.predict(batch))
+    return [
+        _together(mail, language, prediction, _of_parts(mail, language, model), model, pack)
+        for mail, language, prediction in zip(mails, languages, predictions, strict=True)
+    ]
+
+
+def _of_parts(mail: _Read, language: Language, model: Model) -> list[Prediction]:
+    """What its words say of each part of a long mail, and of what is hidden in any mail."""
+    from worker.understanding.classifier import Reading
+    from worker.understanding.features import readable
     from worker.understanding.stretches import stretches
 
-    classifier = _classifier(model)
-    predictions = classifier.predict([masked_input(mail.subject, mail.own_words) for mail in mails])
-    of_parts = [
-        classifier.predict([masked_input("", part) for part in stretches(mail.own_words, mail.hidden)])
-        for mail in mails
-    ]
-    languages = identify_all([(mail.own_words, mail.subject) for mail in mails], model)
-    return [
-        _together(mail, language, prediction, parts, classifier, pack)
-        for mail, language, prediction, parts in zip(mails, languages, predictions, of_parts, strict=True)
-    ]
+    own_words = mail.own_words if len(mail.own_words) > READ_AS_ONE else ""
+    parts = stretches(own_words, mail.hidden)
+    return model.by_words_alone.predict([Reading(readable("", part), language.code) for part in parts])
 
 
 def _together(
@@ -112,18 +144,17 @@ def _together(
     language: Language,
     prediction: Prediction,
     parts: Sequence[Prediction],
-    classifier: Classifier,
+    model: Model,
     pack: RulePack,
 ) -> Understanding:
     in_subject, in_body, in_hidden = map(national_ids.find, (mail.subject, mail.body, mail.hidden))
     fired = reasons.fired(pack, mail.subject, f"{mail.body}\n{mail.hidden}", language.code)
     unknown = language.code == "other" or mail.is_empty
-    judged = () if unknown else (prediction, *parts)
-    guessed = {reason for one in judged for reason in guessed_reasons(one, classifier.thresholds)}
-    found = (
-        {reason for _, reason in fired} | guessed | ({"national_id"} if in_subject or in_body or in_hidden else set())
-    )
-    opinion = _opinion(prediction, mail.kind, pack, classifier.thresholds, unknown=unknown)
+    found = {reason for _, reason in fired} | ({"national_id"} if in_subject or in_body or in_hidden else set())
+    if not unknown:
+        found.update(guessed_reasons(prediction, model.thresholds))
+        found.update(reason for part in parts for reason in guessed_reasons(part, model.by_words_alone.thresholds))
+    opinion = _opinion(prediction, mail.kind, pack, model.thresholds, unknown=unknown)
     return Understanding(
         language=language,
         intent=opinion.intent,
@@ -136,7 +167,7 @@ def _together(
             pack, f"{mail.subject}\n{mail.body}", language.code, (*in_subject, *_moved(in_body, len(mail.subject) + 1))
         ),
         national_ids=(*in_subject, *in_body),
-        model=classifier.version,
+        model=model.version,
         rules_fired=tuple(name for name, _ in fired),
     )
 
@@ -180,7 +211,7 @@ def _opinion(
         intent=ranked[0],
         confidence=round(shares[ranked[0]], 4),
         alternatives=alternatives[1:],
-        abstained=shares[ranked[0]] < sure,
+        abstained=prediction.is_strange or shares[ranked[0]] < sure,
         secondary=tuple(intent for intent in ranked[1:] if shares[intent] >= thresholds.secondary),
     )
 

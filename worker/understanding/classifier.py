@@ -1,4 +1,4 @@
-"""What every classifier gives, whatever is inside it: probabilities per intent and per reason, and who it is."""
+"""What every classifier is given and gives, whatever is inside it: probabilities per intent and per reason."""
 
 from __future__ import annotations
 
@@ -10,6 +10,14 @@ from rules.values import ModelVersion
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """What a classifier may see of a mail: `features.readable` of it, and the language that it was found to be in."""
+
+    text: str
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
 class Prediction:
     """Calibrated probabilities for one mail."""
 
@@ -17,6 +25,8 @@ class Prediction:
     reasons: Mapping[str, float]
     must_verify: float
     """That there is any reason at all; asked on its own, since it is the surer question."""
+    is_strange: bool = False
+    """Farther from everything learnt than nearly all mail is. What is said of it rests on nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +47,4 @@ class Classifier(Protocol):
     @property
     def thresholds(self) -> Thresholds: ...
 
-    def predict(self, texts: Sequence[str]) -> list[Prediction]:
-        """`texts` come from `features.masked_input`: subject, newline, what the sender wrote, with ids hidden."""
-        ...
+    def predict(self, batch: Sequence[Reading]) -> list[Prediction]: ...

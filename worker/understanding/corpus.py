@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ from rules.values import LANGUAGES
 from worker.offline import InputError
 
 HELD_OUT_ONE_IN = 5
+VALIDATION_ONE_IN = 8
+"""Of what is not held out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,25 +157,27 @@ def second_labels(folder: Path) -> list[SecondLabels]:
     return [SecondLabels(one["id"], one["intent"], tuple(one["reasons"])) for one in found]
 
 
-def is_held_out(group: str) -> bool:
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Nobody's mails stand in two of these."""
+
+    learn: tuple[Example, ...]
+    validation: tuple[Example, ...]
+    """Never learnt from: settings, calibration and thresholds are chosen on them."""
+    held_out: tuple[Example, ...]
+    """Only looked at in the end."""
+
+
+def split(examples: Iterable[Example]) -> Split:
     """Decided by the name of the group alone, so that a growing corpus never moves a mail across."""
-    return int(hashlib.sha256(group.encode()).hexdigest(), 16) % HELD_OUT_ONE_IN == 0
-
-
-def split(examples: Iterable[Example]) -> tuple[list[Example], list[Example]]:
-    """Mails to learn from, and mails that are only looked at in the end."""
-    learn: list[Example] = []
-    held_out: list[Example] = []
+    parts: dict[str, list[Example]] = {"learn": [], "validation": [], "held_out": []}
     for one in examples:
-        (held_out if is_held_out(one.group) else learn).append(one)
-    return learn, held_out
+        parts[_part(one.group)].append(one)
+    return Split(**{name: tuple(part) for name, part in parts.items()})
 
 
-def folds(examples: Sequence[Example], count: int) -> list[int]:
-    """The fold of each mail; a group is never cut, and groups spread evenly whatever their order."""
-    places = {group: number for number, group in enumerate(sorted({one.group for one in examples}, key=_shuffled))}
-    return [places[one.group] % count for one in examples]
-
-
-def _shuffled(group: str) -> str:
-    return hashlib.sha256(f"fold {group}".encode()).hexdigest()
+def _part(group: str) -> str:
+    drawn = int(hashlib.sha256(group.encode()).hexdigest(), 16)
+    if drawn % HELD_OUT_ONE_IN == 0:
+        return "held_out"
+    return "validation" if drawn // HELD_OUT_ONE_IN % VALIDATION_ONE_IN == 0 else "learn"

@@ -18,10 +18,9 @@ from rules.pack import ENTITY_KINDS, REASONS, RulePack
 from rules.values import LANGUAGES, Understanding
 from worker import understanding
 from worker.offline import InputError
-from worker.understanding import corpus
-from worker.understanding.classifier import Prediction, Thresholds
+from worker.understanding import corpus, model, versions
 from worker.understanding.corpus import Example
-from worker.understanding.linear import Model
+from worker.understanding.model import Model
 
 PRECISION = 0.95
 BINS = 10
@@ -47,19 +46,29 @@ class Answer:
         return self.label.intent in (self.said.intent, *(one.intent for one in self.said.alternatives[:2]))
 
 
-def evaluate(path: Path, pack: RulePack) -> Report:
-    """The report on a file of labelled mail. Raises InputError with the line that cannot be used."""
+def evaluate(path: Path, pack: RulePack, folder: Path | None = None, classifier: str = "") -> Report:
+    """The report on a file of labelled mail, of the running version or the one in `folder`.
+
+    Raises InputError with the line that cannot be used, or when there is no such version or classifier.
+    """
     examples = corpus.read(path)
     if not examples:
         raise InputError(f"{path} holds no labelled mail.")
-    return report(examples, pack)
+    return report(examples, pack, _chosen(folder, classifier) if folder or classifier else None)
 
 
-def report(examples: Sequence[Example], pack: RulePack, model: Model | None = None) -> Report:
-    """With `model`, that one instead of the shipped one: for measuring before shipping."""
+def _chosen(folder: Path | None, classifier: str) -> Model:
+    try:
+        return model.load(folder or versions.active(versions.data_folder()), classifier)
+    except (OSError, ValueError) as error:
+        raise InputError(f"That version of the model cannot be used: {error}.") from None
+
+
+def report(examples: Sequence[Example], pack: RulePack, judge: Model | None = None) -> Report:
+    """With `judge`, that one instead of the running one: for measuring before it is used."""
     started = time.perf_counter()
     said = [
-        answer for batch in _batches(examples) for answer in understanding.understand_texts(_texts(batch), pack, model)
+        answer for batch in _batches(examples) for answer in understanding.understand_texts(_texts(batch), pack, judge)
     ]
     seconds = time.perf_counter() - started
     version = said[0].model
@@ -296,22 +305,3 @@ def as_text(found: Mapping[str, Any]) -> str:
         if rows:
             lines += ["", title, *(f"  {name:24}{figure}" for name, figure in rows)]
     return "\n".join(lines)
-
-
-def summary_of_unseen(examples: Sequence[Example], unseen: Sequence[Prediction], thresholds: Thresholds) -> str:
-    """Cross-validated figures of the classifier alone, and the thresholds that were chosen on them."""
-    best = [max(said.intents.items(), key=lambda item: item[1]) for said in unseen]
-    pairs = [(p, intent == one.intent) for (intent, p), one in zip(best, examples, strict=True)]
-    sure = [right for p, right in pairs if p >= thresholds.sure]
-    rows = [
-        ("intent accuracy", percent(_share(right for _, right in pairs))),
-        ("calibration error (ECE)", percent(_ece(pairs))),
-        (
-            "sure from",
-            f"{thresholds.sure:.3f}: coverage {percent(len(sure) / len(pairs))}, precision {percent(_share(sure))}",
-        ),
-        ("secondary from", f"{thresholds.secondary:.3f}"),
-        ("any reason from", f"{thresholds.must_verify:.3f}"),
-        *((f"{reason} from", f"{threshold:.3f}") for reason, threshold in thresholds.reasons.items()),
-    ]
-    return "\n".join(f"  {name:32}{figure}" for name, figure in rows)

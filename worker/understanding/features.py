@@ -1,7 +1,7 @@
-"""A mail's text as the classifier counts it: hashed words, pairs of words and pieces of words.
+"""A mail's text as classifiers may see it, and as the linear one counts it: words, pairs of words, pieces of words.
 
-Nothing here learns. National identity numbers are hidden before anything is counted, digits lose their value, and what
-a reader cannot see is not counted, so a mail can neither leak through a model nor hide from it.
+Nothing here learns. National identity numbers are hidden before anything is read or counted, and what a reader cannot
+see is left out, so a mail can neither leak through a model nor hide from it.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ PIECE_BUCKETS = 1 << 16
 BUCKETS = WORD_BUCKETS + PIECE_BUCKETS
 PIECE_LENGTHS = (2, 3, 4, 5)
 
+HIDDEN_ID = "idnumber"
+"""Stands for a national identity number."""
+
 _FIRST, _LAST = 8_000, 4_000
 """Characters that are read from both ends of a long mail. The rules of the pack read it all."""
 _WORD = re.compile(r"\w+")
@@ -48,7 +51,7 @@ class Rows:
         return len(self.starts) - 1
 
 
-def masked_input(subject: str, text: str) -> str:
+def readable(subject: str, text: str) -> str:
     """What a model may see of a mail."""
     whole = f"{subject}\n{text}"
     if len(whole) > _FIRST + _LAST:
@@ -56,18 +59,23 @@ def masked_input(subject: str, text: str) -> str:
     plain = plain_text(whole).text
     position, pieces = 0, []
     for one in find(plain):
-        pieces += [plain[position : one.start], " idnumber "]
+        pieces += [plain[position : one.start], f" {HIDDEN_ID} "]
         position = one.end
-    return _DIGIT.sub("0", "".join([*pieces, plain[position:]]).lower())
+    return "".join([*pieces, plain[position:]]).strip()
+
+
+def folded(readable_text: str) -> str:
+    """Digits lose their value and letters their case: the linear model has seen too little to tell them apart."""
+    return _DIGIT.sub("0", readable_text.lower())
 
 
 def counted(texts: Iterable[str]) -> Rows:
-    """How often each bucket occurs (1 + the logarithm), for texts from `masked_input`."""
+    """How often each bucket occurs (1 + the logarithm), for texts from `readable`."""
     buckets: list[int] = []
     values: list[float] = []
     starts = [0]
     for text in texts:
-        counts = Counter(_buckets(text))
+        counts = Counter(_buckets(folded(text)))
         buckets += counts.keys()
         values += (1 + math.log(count) for count in counts.values())
         starts.append(len(buckets))

@@ -14,8 +14,9 @@ from functools import lru_cache
 from typing import Any
 
 from rules.values import Language
-from worker.understanding.features import counted, masked_input
-from worker.understanding.linear import Model, load, softmax
+from worker.understanding.calibration import softmax
+from worker.understanding.features import folded, readable
+from worker.understanding.linear import Linear
 
 NOTHING_TO_GO_BY = Language("other", 0.0)
 OURS = {"sv": ("sv",), "fi": ("fi",), "nb": ("nb", "nn", "no"), "da": ("da",), "en": ("en",)}
@@ -52,23 +53,18 @@ class Strangeness:
         return self.words >= 3 and self.elsewhere > 0.9 and self.common < 0.2
 
 
-def identify(text: str, subject: str = "") -> Language:
-    return identify_all([(text, subject)])[0]
-
-
-def identify_all(mails: Sequence[tuple[str, str]], model: Model | None = None) -> list[Language]:
+def identify_all(mails: Sequence[tuple[str, str]], model: Linear) -> list[Language]:
     """One language a mail (text, subject)."""
-    model = model or load()
-    inputs = [masked_input(subject, text[:_READ]) for text, subject in mails]
-    scores = model.scores(counted(inputs))[:, -len(model.card.languages) :]
-    shares = softmax(scores, TEMPERATURE).tolist()
+    languages = model.outputs.languages
+    inputs = [readable(subject, text[:_READ]) for text, subject in mails]
+    shares = softmax(model.scores(inputs)[:, -len(languages) :], TEMPERATURE).tolist()
     return [
-        _verdict(model, words_of(text), dict(zip(model.card.languages, by_language, strict=True)))
+        _verdict(model, words_of(text), dict(zip(languages, by_language, strict=True)))
         for text, by_language in zip(inputs, shares, strict=True)
     ]
 
 
-def _verdict(model: Model, words: list[str], own: Mapping[str, float]) -> Language:
+def _verdict(model: Linear, words: list[str], own: Mapping[str, float]) -> Language:
     if not words:
         return NOTHING_TO_GO_BY
     foreign_script = sum(_LATIN_WORD.fullmatch(word) is None for word in words) / len(words)
@@ -84,10 +80,10 @@ def _verdict(model: Model, words: list[str], own: Mapping[str, float]) -> Langua
 
 
 def words_of(text: str) -> list[str]:
-    return _WORD.findall(_ADDRESS.sub(" ", text))
+    return _WORD.findall(_ADDRESS.sub(" ", folded(text)))
 
 
-def strange(model: Model, words: Sequence[str], elsewhere: float) -> Strangeness:
+def strange(model: Linear, words: Sequence[str], elsewhere: float) -> Strangeness:
     shares = [sum(word in known for word in words) / len(words) for known in model.common_words.values()]
     return Strangeness(len(words), max(shares), elsewhere)
 

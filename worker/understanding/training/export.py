@@ -1,0 +1,135 @@
+"""An encoder as one ONNX file: weights of eight bits, embeddings of four, and what has outliers left as it is.
+
+Which matrix products cannot bear eight bits is found anew for every model: one at a time is quantised, and the vectors
+of 40 texts are compared. Needs PyTorch, onnx and onnxscript (`pip install kommunpost[train]`).
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from worker.understanding.encoder import ENCODER, Floats, session_of, vector_of
+from worker.understanding.training.finetune import Base, pooled
+
+TEXTS = 40
+LEAST_COSINE = 0.9999
+"""Below this mean, a matrix product stays in full precision."""
+MOST_LEFT = 4
+BLOCK = 32
+
+
+class Pooled(torch.nn.Module):
+    """Ids and mask in, vectors of length one out."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        return pooled(self.model(input_ids=ids, attention_mask=mask).last_hidden_state, mask)
+
+
+def export(base: Base, texts: Sequence[str], output: Path) -> dict[str, Any]:
+    """Writes the encoder into `output` and says what was left in full precision and how near the vectors are."""
+    logging.getLogger("onnxruntime.quantization").setLevel(logging.ERROR)
+    windows = base.pieces.firsts(texts)
+    with tempfile.TemporaryDirectory() as name:
+        work = Path(name)
+        full, four, ready = work / "full.onnx", work / "four.onnx", work / ENCODER
+        _to_onnx(base, full)
+        right = _vectors(full, windows)
+        config = base.model.config
+        ends = products(full, (config.intermediate_size, config.hidden_size))
+        cost = _cost_of_eight_bits(full, ends, windows[:TEXTS], right[:TEXTS], work / "one.onnx")
+        left = [node for node, cosine in sorted(cost.items(), key=lambda one: one[1]) if cosine < LEAST_COSINE]
+        _four_bits(full, four)
+        _eight_bits(four, ready, [node for node in products(full) if node not in left[:MOST_LEFT]])
+        cosines = (right * _vectors(ready, windows)).sum(axis=1)
+        shutil.copy(ready, output / ENCODER)
+    return {
+        "left_in_full_precision": left[:MOST_LEFT],
+        "cosine_to_full_precision": {"least": round(float(cosines.min()), 4), "mean": round(float(cosines.mean()), 4)},
+    }
+
+
+def _to_onnx(base: Base, path: Path) -> None:
+    mails, length = torch.export.Dim("mails", min=1, max=64), torch.export.Dim("length", min=2, max=512)
+    ids = torch.randint(5, 100, (2, 16))
+    torch.onnx.export(
+        Pooled(base.model).eval(),
+        (ids, torch.ones_like(ids)),
+        str(path),
+        input_names=["ids", "mask"],
+        output_names=["vectors"],
+        dynamo=True,
+        dynamic_shapes={"ids": {0: mails, 1: length}, "mask": {0: mails, 1: length}},
+        external_data=False,
+        verbose=False,
+    )
+
+
+def products(path: Path, shape: tuple[int, int] | None = None) -> list[str]:
+    """Names of the matrix products with a fixed matrix, of this shape, in the order of the layers."""
+    import onnx
+
+    graph = onnx.load(str(path)).graph
+    fixed = {one.name: tuple(one.dims) for one in graph.initializer}
+    return [
+        node.name
+        for node in graph.node
+        if node.op_type == "MatMul" and node.input[1] in fixed and shape in (None, fixed[node.input[1]])
+    ]
+
+
+def _eight_bits(source: Path, target: Path, nodes: Sequence[str]) -> None:
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    quantize_dynamic(
+        str(source),
+        str(target),
+        weight_type=QuantType.QInt8,
+        per_channel=True,
+        op_types_to_quantize=["MatMul"],
+        nodes_to_quantize=list(nodes),
+    )
+
+
+def _four_bits(source: Path, target: Path) -> None:
+    """The embeddings, in blocks of 32."""
+    import onnx
+    from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
+
+    quantiser = MatMulNBitsQuantizer(
+        onnx.load(str(source)),
+        bits=4,
+        block_size=BLOCK,
+        is_symmetric=True,
+        accuracy_level=4,
+        op_types_to_quantize=("Gather",),
+    )
+    quantiser.process()
+    onnx.save(quantiser.model.model, str(target))
+
+
+def _cost_of_eight_bits(
+    full: Path, nodes: Sequence[str], windows: Sequence[list[int]], right: Floats, scratch: Path
+) -> dict[str, float]:
+    """The mean cosine to the right vectors when this product alone has eight bits."""
+    found = {}
+    for node in nodes:
+        _eight_bits(full, scratch, [node])
+        found[node] = float((right * _vectors(scratch, windows)).sum(axis=1).mean())
+    return found
+
+
+def _vectors(path: Path, windows: Sequence[list[int]]) -> Floats:
+    session = session_of(path)
+    return np.vstack([vector_of(session, window) for window in windows])

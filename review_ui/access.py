@@ -10,6 +10,8 @@
 | auditor   | yes                 | no             | never, whatever other roles say    | –                            |
 | admin     | yes                 | yes            | no                                 | –                            |
 
+Lead, auditor and admin also see the weeks of their mailboxes as figures (drift).
+
 Who has several roles may do what any of them may, except that an auditor changes nothing. Without a role or without a
 mailbox nothing is seen.
 """
@@ -39,6 +41,7 @@ RESTRICTED = "restricted"
 class Role:
     restricted: bool = False
     acts: bool = False
+    oversees: bool = False
     approves: tuple[str, ...] = ()
     """Queues. One that is not named here at all is the reviewers'."""
 
@@ -47,10 +50,10 @@ ROLES = {
     "clerk": Role(acts=True),
     "reviewer": Role(acts=True, approves=(REVIEWERS,)),
     "senior": Role(restricted=True, acts=True, approves=(REVIEWERS, SENIOR, REGISTRAR)),
-    "lead": Role(restricted=True, acts=True),
+    "lead": Role(restricted=True, acts=True, oversees=True),
     "registrar": Role(restricted=True, acts=True, approves=(REGISTRAR,)),
-    "auditor": Role(),
-    "admin": Role(restricted=True),
+    "auditor": Role(oversees=True),
+    "admin": Role(restricted=True, oversees=True),
 }
 ACTING = [name for name, role in ROLES.items() if role.acts]
 
@@ -82,6 +85,11 @@ class Rights:
     def leads(self) -> bool:
         """Sees to mail that could not be taken in, for the whole mailbox."""
         return self.acts and "lead" in self.roles
+
+    @property
+    def oversees(self) -> bool:
+        """Sees how the machine's judgements change from week to week."""
+        return any(ROLES[role].oversees for role in self.roles)
 
     def approves(self, queue: str) -> bool:
         wanted = queue if queue in (SENIOR, REGISTRAR, RESTRICTED) else REVIEWERS

@@ -263,11 +263,11 @@ def guess(pack: RulePack, mail: Mail, understood: Understanding | None) -> Guess
 
 
 FROM_WHOM: dict[By, words.Words] = {
-    By.RULE: later("a rule found it"),
-    By.ID: later("a number was found"),
-    By.REGISTER: later("a register says so"),
-    By.PERSON: later("a colleague added it"),
-    By.MODEL: later("the machine guessed it"),
+    By.RULE: later("found by a rule, so it stays"),
+    By.ID: later("a number was found, so it stays"),
+    By.REGISTER: later("told by a register, so it stays"),
+    By.PERSON: later("added by a colleague"),
+    By.MODEL: later("guessed by the machine"),
 }
 
 

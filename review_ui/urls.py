@@ -7,6 +7,7 @@ from review_ui import views
 
 urlpatterns = [
     path("", views.queue, name="queue"),
+    path("drift/", views.drift_page, name="drift"),
     path("mail/<int:mail_id>/", views.mail, name="mail"),
     path("mail/<int:mail_id>/open", views.open_restricted, name="open"),
     path("mail/<int:mail_id>/state", views.state, name="state"),

@@ -15,13 +15,14 @@ from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
+from django.utils import timezone
 from django.utils.cache import patch_vary_headers
 from django.utils.http import content_disposition_header
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from review_ui import access, forms, listing, present, words
+from review_ui import access, drift, forms, listing, present, words
 from review_ui.access import Rights
 from rules import message as mime
 from worker import again, correcting, health, review
@@ -103,6 +104,14 @@ def queue(request: HttpRequest, rights: Rights) -> HttpResponse:
     # One address has two answers, the page and its rows; a cache or the back button must not take one for the other.
     patch_vary_headers(response, ["HX-Request"])
     return response
+
+
+@require_safe
+@signed_in
+def drift_page(request: HttpRequest, rights: Rights) -> HttpResponse:
+    if not rights.oversees:
+        raise PermissionDenied
+    return show(request, rights, "review/drift.html", drift.page(rights, configured().rule_pack(), timezone.now()))
 
 
 # --- one mail

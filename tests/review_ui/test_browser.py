@@ -37,11 +37,13 @@ def browser(alice: User, waiting: Mail) -> Iterator[Browser]:
         launched.close()
 
 
-def signed_in(browser: Browser, server: LiveServer, scheme: Literal["light", "dark"] = "light", **size: int) -> Page:
+def signed_in(
+    browser: Browser, server: LiveServer, scheme: Literal["light", "dark"] = "light", name: str = "alice", **size: int
+) -> Page:
     viewport: Any = {"width": 1440, "height": 900, **size}
     page = browser.new_context(viewport=viewport, color_scheme=scheme).new_page()
     page.goto(f"{server.url}/sign-in/")
-    page.fill("[name=username]", "alice")
+    page.fill("[name=username]", name)
     page.fill("[name=password]", factories.PASSWORD)
     page.keyboard.press("Enter")
     expect(page.locator("h1")).to_have_text("My team")
@@ -166,6 +168,39 @@ def test_no_page_has_a_serious_barrier(
     stranger = browser.new_context(color_scheme=scheme).new_page()
     stranger.goto(f"{live_server.url}/sign-in/")
     assert found + barriers(stranger, "sign in") == []
+
+
+@pytest.fixture
+def lead(kundcenter: Mailbox) -> User:
+    person = factories.person("lena", "lead", full_name="Lena Lind")
+    kundcenter.people.add(person)
+    return person
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [320, 1440])
+def test_the_page_of_weeks_has_no_barrier_and_does_not_scroll_sideways(
+    scheme: Literal["light", "dark"], width: int, live_server: LiveServer, waiting: Mail, lead: User, browser: Browser
+) -> None:
+    page = signed_in(browser, live_server, scheme, lead.username, width=width)
+    page.get_by_role("link", name="Drift").click()
+    page.get_by_text("All figures as a table").click()
+    expect(page.get_by_role("table", name="All figures, week by week")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+    assert barriers(page, "drift") == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_reason_is_added_at_the_dock(live_server: LiveServer, waiting: Mail, browser: Browser) -> None:
+    page = signed_in(browser, live_server)
+    page.goto(f"{live_server.url}/mail/{waiting.pk}/")
+    page.get_by_label("More acts").click()
+    page.get_by_role("button", name="Correct intent, language or reasons").click()
+    page.get_by_label("Minor").check()
+    assert barriers(page, "correcting") == []
+    page.get_by_role("button", name="Correct", exact=True).click()
+    expect(page.locator(".toast")).to_contain_text("Corrected.")
+    expect(page.locator(".why")).to_contain_text("minor")
 
 
 def barriers(page: Page, name: str) -> list[str]:

@@ -16,6 +16,24 @@ settings.register_profile(
 settings.load_profile("house")
 
 
+LONGEST = (
+    "tests/test_killed_worker.py",
+    "tests/test_demo.py",
+    "tests/worker/test_sending_faults.py",
+    "tests/test_cli.py",
+    "tests/test_large_mailbox.py",
+    "tests/rules/test_message_fuzz.py",
+    "tests/review_ui/test_browser.py",
+    "tests/test_one_mail.py",
+)
+"""Begun first: otherwise one process would still be busy with the last of them while the other has nothing to do."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: LONGEST.index(item.location[0]) if item.location[0] in LONGEST else len(LONGEST))
+
+
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
     """Tests with transactions of their own empty the tables afterwards, which the event log refuses everywhere else."""

@@ -82,7 +82,7 @@ def house(town: Callable[[Path], Path], **settings: str) -> Iterator[House]:
         yield built
 
 
-def wait_for(happens: Callable[[], Any], what: str, within_s: float = 60) -> Any:
+def wait_for(happens: Callable[[], Any], what: str, within_s: float = 240) -> Any:
     deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:
         if found := happens():

@@ -1,7 +1,7 @@
 """Starts what the tests stand on before Django reads its settings: a real Postgres and a real broker.
 
 Loaded as a pytest plugin (`-p tests.services`), since settings are read before any conftest. With DATABASE_URL and
-REDIS_URL set, those servers are used instead.
+REDIS_URL set, those servers are used instead; so do the processes of pytest-xdist, each with a database of its own.
 """
 
 from __future__ import annotations

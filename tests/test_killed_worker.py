@@ -53,7 +53,7 @@ def settled(built: House) -> bool:
     return there == MAILS and in_hand == 0
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1200)
 def test_no_mail_is_lost_or_doubled(kommunpost: House) -> None:
     for number in range(MAILS):
         (kommunpost.data / "inbox" / f"{number:03}.eml").write_bytes(letter(message_id=f"<{number}@mail.example>"))
@@ -65,7 +65,7 @@ def test_no_mail_is_lost_or_doubled(kommunpost: House) -> None:
                 os.killpg(worker.pid, signal.SIGKILL)
         # What a dead worker held comes back through the broker, or is found by the sweep.
         with kommunpost.process("worker"):
-            wait_for(lambda: settled(kommunpost), "the end of all mails", 200)
+            wait_for(lambda: settled(kommunpost), "the end of all mails", 600)
     assert rows(kommunpost, "select count(*), count(distinct message_id) from worker_mail") == [(MAILS, MAILS)]
     doubled = "select object, action from worker_event where to_state <> '' group by object, action having count(*) > 1"
     assert rows(kommunpost, doubled) == []

@@ -129,7 +129,7 @@ def visible(page: str) -> str:
     return " ".join(unescape(re.sub(r"<[^>]+>", "", page)).split())
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_one_mail_from_the_residents_inbox_to_the_reply(
     kommunpost: House, reviewer: Reviewer, inbox: Dovecot, smtp: SmtpServer
 ) -> None:

@@ -212,7 +212,7 @@ def _insert(row: Model, **of: Model) -> None:
     row.save(force_insert=True)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_a_fault_at_one_attempt_in_three_loses_nothing_and_doubles_nothing(
     server: MailServer, approved: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

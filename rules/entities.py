@@ -37,13 +37,27 @@ Span = tuple[int, int]
 def find(pack: RulePack, text: str, language: str, national_ids: Iterable[NationalId]) -> dict[str, tuple[str, ...]]:
     """Values by kind, in order of appearance, without repetitions. `national_ids` have offsets in this `text`."""
     plain = plain_text(text[:_MOST_CHARACTERS])
+    found = _places(pack, plain, language, national_ids)
+    return {kind: tuple(dict.fromkeys(plain.written(*span) for span in spans)) for kind, spans in found.items()}
+
+
+def places(pack: RulePack, text: str, language: str, national_ids: Iterable[NationalId]) -> dict[str, tuple[Span, ...]]:
+    """Where the same values stand in `text`."""
+    plain = plain_text(text[:_MOST_CHARACTERS])
+    found = _places(pack, plain, language, national_ids)
+    return {kind: tuple(plain.span(*span) for span in spans) for kind, spans in found.items()}
+
+
+def _places(
+    pack: RulePack, plain: PlainText, language: str, national_ids: Iterable[NationalId]
+) -> dict[str, list[Span]]:
     ids = [(one.start, one.end) for one in national_ids]
     taken: list[Span] = []
-    found: dict[str, tuple[str, ...]] = {}
+    found: dict[str, list[Span]] = {}
     for kind in _PRECEDENCE:
         spans = sorted(_spans_of(kind, pack, plain, language, ids, taken))[:_MOST_VALUES]
         if spans:
-            found[kind] = tuple(dict.fromkeys(plain.written(start, end) for start, end in spans))
+            found[kind] = spans
     return found
 
 
@@ -96,4 +110,4 @@ def _overlaps(span: Span, others: Iterable[Span]) -> bool:
     return any(span[0] < end and start < span[1] for start, end in others)
 
 
-__all__ = ["find", "is_phone"]
+__all__ = ["find", "is_phone", "places"]

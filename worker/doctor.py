@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from connectors import open_mailbox, open_register
 from connectors.base import Finding
 from connectors.errors import ConnectorError
 from worker import municipality as municipalities
-from worker.municipality import MailboxEntry, Municipality, MunicipalityError, RegisterEntry
+from worker.municipality import MailboxEntry, Municipality, MunicipalityError, RegisterEntry, SecondOpinionEntry
 
 LEAST_FREE_BYTES = 1 << 30
 EARLIEST = datetime(2026, 1, 1, tzinfo=UTC)
@@ -25,6 +25,7 @@ NOT_USED: dict[str, frozenset[str]] = {
     "sends": frozenset(),
 }
 """What a mode of a mailbox does without."""
+SECOND_OPINION = "second_opinion"
 SETTINGS = ("DATABASE_URL", "REDIS_URL", "KOMMUNPOST_SECRET_KEY", "KOMMUNPOST_STORAGE_KEYS")
 
 
@@ -138,6 +139,7 @@ def _municipality() -> Iterator[Finding]:
 def connectors(municipality: Municipality, name: str | None) -> Iterator[Finding]:
     """Each mailbox and register tried as configured. Raises MunicipalityError for a name that is not there."""
     known = [*municipality.mailboxes, *municipality.registers]
+    known += [SECOND_OPINION] if municipality.second_opinion else []
     if name is not None and name not in known:
         raise MunicipalityError(f"there is no mailbox or register {name}; there are: {', '.join(known)}")
     for mailbox, box in municipality.mailboxes.items():
@@ -147,6 +149,8 @@ def connectors(municipality: Municipality, name: str | None) -> Iterator[Finding
     for register, entry in municipality.registers.items():
         if name in (None, register):
             yield from _tried(f"register {register}", partial(_open_register, municipality, register, entry))
+    if municipality.second_opinion and name in (None, SECOND_OPINION):
+        yield from _tried("second opinion", partial(_Adviser, municipality, municipality.second_opinion))
 
 
 def _in_mode(finding: Finding, box: MailboxEntry) -> Finding:
@@ -163,6 +167,19 @@ def _open_mailbox(municipality: Municipality, entry: MailboxEntry) -> Checked:
 
 def _open_register(municipality: Municipality, name: str, entry: RegisterEntry) -> Checked:
     return open_register(entry.kind, name, municipality.options_of(entry))
+
+
+@dataclass(frozen=True, slots=True)
+class _Adviser:
+    """The language model that is asked for a second opinion, tried with the pack of this municipality."""
+
+    municipality: Municipality
+    entry: SecondOpinionEntry
+
+    def check(self) -> Iterator[Finding]:
+        from worker.understanding.second_opinion import server_of
+
+        yield from server_of(self.municipality, self.entry).check(self.municipality.rule_pack())
 
 
 class Checked(Protocol):

@@ -11,11 +11,13 @@ from datetime import date
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from connectors.network import LOOPBACK
 from rules.pack import RulePack
 from worker import packs
 
@@ -63,6 +65,25 @@ class RegisterEntry(_Part):
     options: dict[str, Any] = {}
 
 
+class SecondOpinionEntry(_Part):
+    """A language model that is asked about mail the classifier abstained from (docs/running.md). None by default."""
+
+    url: str
+    """Of an OpenAI-compatible API, up to and with `/v1`."""
+    model: str = Field(pattern=r"^[\w./:@+-]{1,100}$")
+    key_file: str | None = None
+    timeout_s: float = Field(default=10.0, gt=0, le=30)
+    ca_file: str | None = None
+
+    @field_validator("url")
+    @classmethod
+    def _safe(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK):
+            return url
+        raise ValueError("must begin with https://, since mail is sent there; http:// is only for this machine")
+
+
 class Municipality(_Part):
     name: str
     case_prefix: str = Field(max_length=12)
@@ -73,6 +94,7 @@ class Municipality(_Part):
     pack: str = "nordic"
     mailboxes: dict[str, MailboxEntry] = {}
     registers: dict[str, RegisterEntry] = {}
+    second_opinion: SecondOpinionEntry | None = None
     folder: Path
     """Where the file lies; relative paths in it start here."""
 
@@ -94,6 +116,10 @@ class Municipality(_Part):
 
     def options_of(self, entry: MailboxEntry | RegisterEntry) -> dict[str, Any]:
         return {name: self._resolved(name, value) for name, value in entry.options.items()}
+
+    def secret(self, name: str, path: str) -> str:
+        """What a file beside the municipality file holds. Raises MunicipalityError."""
+        return _from_file(name, self.folder / path)
 
     def _resolved(self, name: str, value: Any) -> Any:
         if isinstance(value, Mapping) and value.keys() == {"env"}:

@@ -6,7 +6,7 @@ The row lock is the claim: a task that comes twice finds the row taken or the st
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from django.db import transaction
@@ -25,7 +25,8 @@ from worker.lookup import Asked, gather, registers_of
 from worker.models import Draft, Mail
 from worker.municipality import Municipality, configured
 from worker.teaching import reasons_taught
-from worker.understanding import understand
+from worker.understanding import second_opinion, understand
+from worker.understanding.second_opinion import Opinion
 
 log = logging.getLogger(__name__)
 
@@ -43,16 +44,69 @@ def triage(mail_id: int) -> MailState | None:
     try:
         if count_attempt(mail_id) > MOST_ATTEMPTS:
             return set_aside(mail_id, f"Work on this mail broke off {MOST_ATTEMPTS} times. It was kept whole.")
-        with transaction.atomic():
-            mail = claim(mail_id)
-            if mail is None:
-                return None
-            _recipe(mail, configured())
-            mail.save()
-            return MailState(mail.state)
+        way = _bring_on(mail_id)
+        return _with_opinion(mail_id, way) if isinstance(way, _Way) else way
     except Exception as error:  # the task's edge: one bad mail never stops the next
         log.exception("triage failed", extra={"mail": mail_id})
         return set_aside(mail_id, f"The mail could not be processed ({type(error).__name__}). It was kept whole.")
+
+
+def _bring_on(mail_id: int) -> MailState | _Way | None:
+    """To the end; or as far as to where a second opinion is wanted, which is asked for while no row is locked."""
+    with transaction.atomic():
+        mail = claim(mail_id)
+        if mail is None:
+            return None
+        way = _understood(mail, configured())
+        if way is not None:
+            if way.is_new and second_opinion.is_wanted(way.municipality, way.understanding):
+                mail.save()
+                return way
+            _answered(mail, way)
+        mail.save()
+        return MailState(mail.state)
+
+
+def _with_opinion(mail_id: int, way: _Way) -> MailState | None:
+    opinion = second_opinion.on(way.municipality, way.pack, way.message, way.understanding.language.code)
+    with transaction.atomic():
+        mail = claim(mail_id)
+        if mail is None:
+            return None
+        if opinion is not None:
+            way = replace(way, understanding=second_opinion.joined(way.understanding, opinion))
+            remember_opinion(mail, way.understanding, opinion)
+        _answered(mail, way)
+        mail.save()
+        return MailState(mail.state)
+
+
+def _understood(mail: Mail, municipality: Municipality) -> _Way | None:
+    """None when the mail ends here, without a reply."""
+    pack = municipality.rule_pack()
+    if mail.state == MailState.RECEIVED:
+        intake.remember(mail, intake.read(mail.mailbox, mail.raw, from_directory=mail.from_directory))
+    message = intake.message_of(mail)
+    is_new = mail.state == MailState.READ
+    if is_new:
+        if message.needs_nobody and not reasons.names_danger(pack, message):
+            no_reply(mail, message)
+            return None
+        was_understood = mail.understanding is not None
+        remember_understanding(mail, understand(message, pack))
+        if was_understood:
+            keep_added_reasons(mail)
+    return _Way(municipality, pack, message, understanding_of(mail), is_new)
+
+
+def _answered(mail: Mail, way: _Way) -> None:
+    try:
+        with transaction.atomic():
+            gathered, asked = gather(way.pack, registers_of(way.municipality), way.message, way.understanding)
+    except ConnectorError as error:
+        try_later(mail, error)
+        return
+    finish(mail, way.pack, way.message, way.understanding, gathered, asked)
 
 
 def count_attempt(mail_id: int) -> int:
@@ -83,27 +137,16 @@ def set_aside(mail_id: int, sentence: str) -> MailState | None:
         return MailState(mail.state)
 
 
-def _recipe(mail: Mail, municipality: Municipality) -> None:
-    pack = municipality.rule_pack()
-    if mail.state == MailState.RECEIVED:
-        intake.remember(mail, intake.read(mail.mailbox, mail.raw, from_directory=mail.from_directory))
-    message = intake.message_of(mail)
-    if mail.state == MailState.READ:
-        if message.needs_nobody and not reasons.names_danger(pack, message):
-            no_reply(mail, message)
-            return
-        was_understood = mail.understanding is not None
-        remember_understanding(mail, understand(message, pack))
-        if was_understood:
-            keep_added_reasons(mail)
-    understanding = understanding_of(mail)
-    try:
-        with transaction.atomic():
-            gathered, asked = gather(pack, registers_of(municipality), message, understanding)
-    except ConnectorError as error:
-        try_later(mail, error)
-        return
-    finish(mail, pack, message, understanding, gathered, asked)
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """What is known of a mail at the point where another may be asked about it."""
+
+    municipality: Municipality
+    pack: RulePack
+    message: Message
+    understanding: Understanding
+    is_new: bool
+    """It was understood just now; nobody else has been asked yet."""
 
 
 def no_reply(mail: Mail, message: Message) -> None:
@@ -142,6 +185,14 @@ def keep_added_reasons(mail: Mail) -> None:
     reasons = tuple(reason for reason in REASONS if reason in understanding.reasons or reason in added)
     mail.understanding = UNDERSTANDING.dump_python(replace(understanding, reasons=reasons), mode="json")
     mail.reasons = list(reasons)
+
+
+def remember_opinion(mail: Mail, understanding: Understanding, opinion: Opinion) -> None:
+    added = [reason for reason in understanding.reasons if reason not in mail.reasons]
+    mail.understanding = UNDERSTANDING.dump_python(understanding, mode="json")
+    mail.reasons = [*mail.reasons, *added]
+    which = f"mail:{mail.pk}"
+    events.record("second opinion", which, actor=opinion.actor, intent=opinion.intent or "", added=added)
 
 
 def understanding_of(mail: Mail) -> Understanding:

@@ -63,7 +63,7 @@ SHOWING = {
 
 @pytest.mark.parametrize("form", HIDING.values(), ids=HIDING.keys())
 def test_hidden_text_is_set_apart(form: str) -> None:
-    found = read_html(form.format(SECRET), [])
+    found = read_html(f"{form.format(SECRET)}<p>Hej</p>", [])
     assert SECRET in found.hidden
     assert SECRET not in found.visible
 

@@ -172,11 +172,12 @@ def split(examples: Iterable[Example]) -> Split:
     """Decided by the name of the group alone, so that a growing corpus never moves a mail across."""
     parts: dict[str, list[Example]] = {"learn": [], "validation": [], "held_out": []}
     for one in examples:
-        parts[_part(one.group)].append(one)
+        parts[part_of(one.group)].append(one)
     return Split(**{name: tuple(part) for name, part in parts.items()})
 
 
-def _part(group: str) -> str:
+def part_of(group: str) -> str:
+    """`learn`, `validation` or `held_out`."""
     drawn = int(hashlib.sha256(group.encode()).hexdigest(), 16)
     if drawn % HELD_OUT_ONE_IN == 0:
         return "held_out"

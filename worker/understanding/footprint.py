@@ -19,6 +19,7 @@ from collections.abc import Sequence  # noqa: E402
 from pathlib import Path  # noqa: E402
 from statistics import median  # noqa: E402
 
+from rules.pack import RulePack  # noqa: E402
 from worker import packs, understanding  # noqa: E402
 from worker.understanding import Text  # noqa: E402
 
@@ -48,7 +49,7 @@ def measure(texts: Sequence[Text]) -> dict[str, float]:
     }
 
 
-def _took_s(texts: Sequence[Text], pack: packs.RulePack) -> float:
+def _took_s(texts: Sequence[Text], pack: RulePack) -> float:
     started = time.perf_counter()
     understanding.understand_texts(texts, pack)
     return time.perf_counter() - started

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from worker.understanding.corpus import Example, is_held_out
+from worker.understanding.corpus import Example, part_of
 
 LENGTH = 5
 BLOCK = 500
@@ -23,13 +23,13 @@ class Pair:
     second: str
     likeness: float
     across: bool
-    """One is learnt from and the other held out."""
+    """They are in different parts of the split."""
 
 
 def pairs(examples: Sequence[Example], least: float = SOMEWHAT_ALIKE) -> list[Pair]:
     """Every pair of mails that is at least so alike, the likest first."""
     found = [
-        Pair(examples[a].id, examples[b].id, likeness, is_held_out(examples[a].group) != is_held_out(examples[b].group))
+        Pair(examples[a].id, examples[b].id, likeness, part_of(examples[a].group) != part_of(examples[b].group))
         for a, b, likeness in _alike([pieces(one.body) for one in examples], least)
     ]
     return sorted(found, key=lambda pair: (-pair.likeness, pair.first, pair.second))

@@ -18,7 +18,7 @@ import click
 from rules.pack import REASONS, RulePack
 from rules.values import LANGUAGES
 from worker import packs
-from worker.understanding import corpus, encoder, evaluation, footprint, model, versions
+from worker.understanding import corpus, encoder, evaluation, footprint, likeness, model, versions
 from worker.understanding.corpus import Example, SecondLabels, Split
 from worker.understanding.model import Card
 
@@ -49,7 +49,7 @@ def main() -> None:
     write(ROOT / "docs" / "evaluation.md", evaluation_page(parts, found, costs, card, pack))
     write(versions.SHIPPED / "CARD.md", model_card(card, held_out))
     readme = CORPUS / "README.md"
-    counted = counts(examples) + agreement(examples, corpus.second_labels(CORPUS))
+    counted = counts(examples) + alike(examples) + agreement(examples, corpus.second_labels(CORPUS))
     write(readme, COUNTS.sub(lambda found: found[1] + counted + found[2], readme.read_text(encoding="utf-8")))
 
 
@@ -213,6 +213,11 @@ def counts(examples: Sequence[Example]) -> str:
         f"\n{table(('intent', *head[1:]), (_row(i, [of_intent[i, code] for code in LANGUAGES]) for i in intents))}"
         f"\n{table(('reason', *head[1:]), (_row(r, [of_reason[r, code] for code in LANGUAGES]) for r in REASONS))}\n"
     )
+
+
+def alike(examples: Sequence[Example]) -> str:
+    head = ("pairs of mails that are alike (Jaccard, five characters)", "in one part of the split", "across parts")
+    return f"\n{table(head, likeness.counts(likeness.pairs(examples)))}\n"
 
 
 def agreement(examples: Sequence[Example], second: Sequence[SecondLabels]) -> str:

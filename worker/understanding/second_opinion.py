@@ -239,9 +239,11 @@ def on(municipality: Municipality, pack: RulePack, message: Message, language: s
     try:
         opinion = server_of(municipality, entry).ask(pack, as_data(message, pack, language))
     except (ConnectorError, MunicipalityError) as error:
-        return _without(entry, str(error))
+        _without(entry, str(error))
+        return None
     except Exception as error:  # whatever the other side makes of a question, the mail goes on
-        return _without(entry, type(error).__name__)
+        _without(entry, type(error).__name__)
+        return None
     _breaker(entry).note(answered=True)
     return opinion
 

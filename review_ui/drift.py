@@ -1,4 +1,4 @@
-"""How the machine's judgements change from week to week: read in three questions to the database, drawn as plain bars.
+"""How the machine's judgements change from week to week: read in two questions to the database, drawn as plain bars.
 
 Everything is counted over the mails that the person may see, and from what the model said before anybody corrected it.
 """
@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Avg, Count, Q, QuerySet, Variance
+from django.db.models import Count, F, Q, QuerySet, Sum
 from django.db.models.functions import TruncWeek
 from django.utils import timezone
 from django.utils.formats import date_format
@@ -118,40 +118,36 @@ def read(mails: QuerySet[Mail], now: datetime) -> list[Week]:
     monday -= timedelta(days=monday.weekday())
     starts = [monday - timedelta(weeks=n) for n in reversed(range(SHOWN + WEEKS_BEFORE))]
     judged = mails.filter(received_at__gte=starts[0]).exclude(guessed_intent="")
-    totals = _by_week(
-        judged,
+    said = judged.annotate(week=TruncWeek("received_at")).values("week", "guessed_intent")
+    rows = said.annotate(
         mails=Count("pk"),
         abstained=Count("pk", filter=Q(guessed_abstained=True)),
-        mean=Avg("confidence"),
-        variance=Variance("confidence"),
+        total=Sum("confidence"),
+        squares=Sum(F("confidence") * F("confidence")),
     )
     corrections = Correction.objects.filter(mail__in=judged.values("pk"))
     corrected = corrections.annotate(week=TruncWeek("mail__received_at")).values("week")
     corrected_in = {row["week"].date(): row["n"] for row in corrected.annotate(n=Count("mail", distinct=True))}
-    intents: dict[Any, dict[str, int]] = {}
-    for row in judged.annotate(week=TruncWeek("received_at")).values("week", "guessed_intent").annotate(n=Count("pk")):
-        intents.setdefault(row["week"].date(), {})[row["guessed_intent"]] = row["n"]
-    return [_week(start, totals.get(start.date()), corrected_in, intents) for start in starts]
+    of_week: dict[date, list[dict[str, Any]]] = {}
+    for row in rows:
+        of_week.setdefault(row["week"].date(), []).append(dict(row))
+    return [_week(start, of_week.get(start.date(), []), corrected_in.get(start.date(), 0)) for start in starts]
 
 
-def _by_week(judged: QuerySet[Mail], **figures: Any) -> dict[Any, dict[str, Any]]:
-    rows = judged.annotate(week=TruncWeek("received_at")).values("week").annotate(**figures).order_by("week")
-    return {row["week"].date(): dict(row) for row in rows}
-
-
-def _week(
-    start: datetime, total: dict[str, Any] | None, corrected: Mapping[Any, int], intents: Mapping[Any, dict[str, int]]
-) -> Week:
-    if total is None:
+def _week(start: datetime, rows: Sequence[Mapping[str, Any]], corrected: int) -> Week:
+    mails = sum(row["mails"] for row in rows)
+    if not mails:
         return Week(start)
+    mean = sum(row["total"] or 0.0 for row in rows) / mails
+    squares = sum(row["squares"] or 0.0 for row in rows) / mails
     return Week(
-        start,
-        total["mails"],
-        total["abstained"],
-        total["mean"] or 0.0,
-        total["variance"] or 0.0,
-        corrected.get(start.date(), 0),
-        intents.get(start.date(), {}),
+        starts=start,
+        mails=mails,
+        abstained=sum(row["abstained"] for row in rows),
+        confidence=mean,
+        variance=max(0.0, squares - mean**2),
+        corrected=corrected,
+        intents={row["guessed_intent"]: row["mails"] for row in rows},
     )
 
 

@@ -178,14 +178,14 @@ def test_without_a_mailbox_nothing_is_counted(kundcenter: Mailbox, as_person: As
     assert page_for(person)["mails"] == 0
 
 
-def test_three_questions_to_the_database_whatever_the_amount(kundcenter: Mailbox, lena: User) -> None:
+def test_two_questions_to_the_database_whatever_the_amount(kundcenter: Mailbox, lena: User) -> None:
     steady(kundcenter)
     rights = access.rights_of(lena)
     with CaptureQueriesContext(
         connection,
     ) as asked:
         drift.page(rights, configured().rule_pack(), timezone.now())
-    assert len(asked) == 3
+    assert len(asked) == 2
     assert all("GROUP BY" in query["sql"] for query in asked)
 
 

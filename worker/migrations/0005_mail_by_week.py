@@ -9,5 +9,12 @@ class Migration(migrations.Migration):
     dependencies = [("worker", "0004_reasons_taught_and_what_was_guessed")]
 
     operations = [
-        AddIndexConcurrently("mail", models.Index(fields=["mailbox", "received_at"], name="mail_by_week")),
+        AddIndexConcurrently(
+            "mail",
+            models.Index(
+                fields=["mailbox", "received_at"],
+                include=["id", "guessed_intent", "guessed_abstained", "confidence", "state", "queue", "reasons"],
+                name="mail_by_week",
+            ),
+        ),
     ]

@@ -58,7 +58,7 @@ def test_the_linear_one_needs_no_encoder(tmp_path: Path) -> None:
 
 
 def test_an_unknown_classifier_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ValueError, match=r"no classifier `oracle`, only linear, transformer, ensemble, cascade"):
+    with pytest.raises(ValueError, match=r"no classifier `oracle`, only .*cascade"):
         model.load(versions.SHIPPED, "oracle")
 
 

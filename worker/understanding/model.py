@@ -20,7 +20,7 @@ from rules.values import ModelVersion
 from worker.understanding import calibration, linear
 from worker.understanding.calibration import Calibration, Floats, Labels
 from worker.understanding.classifier import Prediction, Reading, Thresholds
-from worker.understanding.encoder import ENCODER, HEADS, TOKENIZER, Encoder, Read
+from worker.understanding.encoder import ENCODER, HEADS, TOKENIZER, Encoder, Read, each
 from worker.understanding.encoder import load as load_encoder
 from worker.understanding.linear import Linear
 from worker.understanding.versions import MANIFEST, SHIPPED, sha256
@@ -126,7 +126,7 @@ class Model:
         return self.encoder
 
     def _with_strangeness(self, said: list[Prediction], read: Read) -> list[Prediction]:
-        nearest = (read.places @ self._encoder.heads.centroids.T).max(axis=1)
+        nearest = each(read.places, self._encoder.heads.centroids).max(axis=1)
         return [
             replace(one, is_strange=bool(near < self.card.strange_below))
             for one, near in zip(said, nearest.tolist(), strict=True)

@@ -17,7 +17,7 @@ from rules.pack import RulePack
 from worker.understanding import language
 from worker.understanding.calibration import Floats, softmax
 from worker.understanding.classifier import Prediction, Reading
-from worker.understanding.encoder import unit
+from worker.understanding.encoder import each, unit
 from worker.understanding.features import readable
 from worker.understanding.model import Model, places
 
@@ -34,7 +34,7 @@ class Newcomers:
         if not self.intents or model.encoder is None:
             return list(said)
         everywhere = np.vstack([model.encoder.heads.centroids, self.centroids])
-        shares = softmax(places(model, batch) @ everywhere.T, model.card.nearness_temperature)
+        shares = softmax(each(places(model, batch), everywhere), model.card.nearness_temperature)
         of_new = shares[:, -len(self.intents) :].tolist()
         return [_joined(one, dict(zip(self.intents, row, strict=True))) for one, row in zip(said, of_new, strict=True)]
 

@@ -83,7 +83,7 @@ def in_graph(folder: Path, request: pytest.FixtureRequest) -> Opened:
 KINDS = {"folder": in_folder, "imap": in_imap, "exchange": in_exchange, "graph": in_graph}
 
 
-@pytest.mark.timeout(7_200 if MAILS > 10_000 else 300)
+@pytest.mark.timeout(7_200 if MAILS > 10_000 else 900)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_large_mailbox_is_taken_in_without_holding_it_in_memory(
     kind: str, tmp_path: Path, settings: Any, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch

@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from rules import national_ids
 from rules.entities import find, is_phone
+from tests.budget import taking_at_most
 from worker import packs
 
 PACK = packs.read(packs.shipped())
@@ -105,6 +104,5 @@ def test_a_phone_number_must_exist_somewhere(number: str, exists: bool) -> None:
     "text", ["A" * 100_000, "070 " * 30_000, "1.1." * 30_000, "a@a." * 30_000, "Norra " * 20_000, "12/11 og " * 10_000]
 )
 def test_hostile_text_takes_bounded_time(text: str) -> None:
-    started = time.process_time()
-    find(PACK, text, "nb", ())
-    assert time.process_time() - started < 10
+    with taking_at_most(10):
+        find(PACK, text, "nb", ())

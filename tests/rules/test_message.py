@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import time
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from rules.message import attachment, parsed, read
 from rules.policy import decide
 from rules.values import Language, MailKind, Message, ModelVersion, ReplyKind, Understanding
 from tests import winmail
+from tests.budget import taking_at_most
 from worker import packs
 
 MAILS = Path(__file__).parent.parent / "mails"
@@ -163,9 +163,9 @@ def test_nesting_beyond_any_measure_is_told_not_followed() -> None:
     ],
     ids=lambda raw: f"{len(raw)}-{hashlib.sha256(raw).hexdigest()[:6]}",
 )
-@pytest.mark.timeout(10)
 def test_huge_or_twisted_mail_is_read_in_bounded_time(raw: bytes) -> None:
-    message = read(raw)
+    with taking_at_most(10):
+        message = read(raw)
     assert message.text
     assert len(message.text) <= 1_000_000
     assert not any("could not be read (" in defect for defect in message.defects)
@@ -254,15 +254,13 @@ def test_a_message_id_used_twice_does_not_make_two_mails_one() -> None:
     assert one.sha256 != other.sha256
 
 
-@pytest.mark.timeout(30)
 def test_an_attachment_of_25_mb_is_read_in_bounded_time_and_memory() -> None:
     content = bytes(range(256)) * 100_000
     packed = base64.encodebytes(content).replace(b"\n", b"\r\n")
     file = b"--b\r\nContent-Type: application/pdf; name=karta.pdf\r\nContent-Transfer-Encoding: base64\r\n\r\n" + packed
     raw = HEADER + b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nHej\r\n" + file + b"--b--\r\n"
-    started = time.process_time()
-    message = read(raw)
-    assert time.process_time() - started < 5
+    with taking_at_most(5):
+        message = read(raw)
     assert (message.text, [part.size for part in message.attachments]) == ("Hej", [len(content)])
     tracemalloc.start()
     found = attachment(raw, 0)
@@ -273,12 +271,12 @@ def test_an_attachment_of_25_mb_is_read_in_bounded_time_and_memory() -> None:
     assert most < 8 * len(raw)
 
 
-@pytest.mark.timeout(20)
 @pytest.mark.parametrize("letter", [b"a", b"\xe5", b"\0", b"<", b"> ", b"=", "å".encode()])
 @pytest.mark.parametrize("content_type", [b"text/plain", b"text/html"])
 def test_a_line_of_5_mb_is_read_in_bounded_time(letter: bytes, content_type: bytes) -> None:
     line = letter * (5_000_000 // len(letter))
-    message = read(HEADER + b"Content-Type: " + content_type + b"; charset=utf-8\r\n\r\nHej " + line)
+    with taking_at_most(20):
+        message = read(HEADER + b"Content-Type: " + content_type + b"; charset=utf-8\r\n\r\nHej " + line)
     assert message.text.startswith("Hej")
     assert len(message.text) <= 1_000_000
 

@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rules.masking import masked
 from rules.national_ids import find
+from tests.budget import taking_at_most
 
 FOUND = [
     ("se.personnummer", "19900909-2397", "19900909-****"),
@@ -132,9 +131,8 @@ def test_a_number_cannot_hide(hidden: str) -> None:
     "text", ["900909-2397 " * 20_000, "0" * 500_000, "01 " * 200_000, "900909-" * 70_000, "ocr " * 100_000]
 )
 def test_hostile_text_takes_bounded_time(text: str) -> None:
-    started = time.process_time()
-    find(text)
-    assert time.process_time() - started < 10
+    with taking_at_most(10):
+        find(text)
 
 
 @given(st.text(alphabet="0123456789 -+AB\u200b", max_size=80))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-import time
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,6 +12,7 @@ from rules import rich_text, tnef
 from rules.message import attachment, read
 from rules.parts import read_tree
 from tests import winmail as wm
+from tests.budget import taking_at_most
 
 DAMAGED = "The winmail.dat is damaged; what could be read of it was kept."
 RTF = rb"{\rtf1\ansi\ansicpg1252\deff0{\fonttbl{\f0\fswiss Arial;}}{\*\generator X;}\f0 "
@@ -114,9 +114,8 @@ def test_messages_nested_a_thousand_deep_take_no_longer() -> None:
     inner = wm.tnef(wm.plain("Innerst"))
     for _ in range(1_000):
         inner = wm.tnef(wm.embedded("x", inner))
-    started = time.process_time()
-    assert len(read(wm.mail(inner)).attachments) == 1
-    assert time.process_time() - started < 1
+    with taking_at_most(2):
+        assert len(read(wm.mail(inner)).attachments) == 1
 
 
 # --- rich text ---
@@ -259,9 +258,8 @@ BOMBS = {
 @pytest.mark.parametrize("raw", BOMBS.values(), ids=BOMBS)
 def test_a_bomb_in_a_winmail_is_read_in_bounded_time(raw: bytes) -> None:
     packed = wm.mail(raw)
-    started = time.process_time()
-    message = read(packed)
-    assert time.process_time() - started < 5
+    with taking_at_most(5):
+        message = read(packed)
     assert len(message.text) <= 1_000_000
     assert message.defects
     assert not any("could not be read (" in defect for defect in message.defects)
@@ -270,9 +268,8 @@ def test_a_bomb_in_a_winmail_is_read_in_bounded_time(raw: bytes) -> None:
 def test_a_hundred_bombs_cost_no_more_than_one() -> None:
     bomb = wm.tnef(wm.body(wm.value(wm.RTF, wm.BINARY, wm.rtf_bomb(200_000))))
     part = b"--b\r\nContent-Type: application/ms-tnef\r\nContent-Transfer-Encoding: binary\r\n\r\n" + bomb + b"\r\n"
-    started = time.process_time()
-    read(wm.HEADER + b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + part * 100 + b"--b--")
-    assert time.process_time() - started < 5
+    with taking_at_most(5):
+        read(wm.HEADER + b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + part * 100 + b"--b--")
 
 
 def test_a_hundred_winmails_of_a_thousand_files_stay_closed_after_the_second() -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
+from email.utils import parsedate_to_datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from connectors.base import Register
 from connectors.registers.csv_folder import csv_folder
 from rules import grounding
 from rules import message as mime
+from rules.day_words import named_days
 from rules.drafting import reply_to
 from rules.pack import RulePack
 from rules.values import Message, Reply, Source, Span, Understanding
@@ -51,7 +53,7 @@ def triage(lines: Iterable[str], pack: RulePack) -> Iterator[dict[str, Any]]:
         mails = [triage_input(number, line) for number, line in batch]
         answers = understanding.understand_texts([text_of(mail) for mail in mails], pack)
         for mail, answer in zip(mails, answers, strict=True):
-            yield {"id": mail["id"], **triage_output(answer)}
+            yield {"id": mail["id"], **triage_output(answer), "named_days": named_days_of(text_of(mail), answer)}
 
 
 def triage_input(number: int, line: str) -> dict[str, Any]:
@@ -74,6 +76,23 @@ def text_of(mail: dict[str, Any]) -> understanding.Text:
         headers={str(k): str(v) for k, v in (mail.get("headers") or {}).items()},
         date=str(mail.get("date") or ""),
     )
+
+
+def named_days_of(mail: understanding.Text, answer: Understanding) -> list[dict[str, str]]:
+    """Days named by words, resolved against the date of the mail; none when the mail has no date."""
+    sent = read_date(mail.date)
+    found = named_days(f"{mail.subject}\n{mail.body}", answer.language.code, sent) if sent else ()
+    return [{"text": one.text, "date": one.value} for one in found]
+
+
+def read_date(written: str) -> date | None:
+    """As in a header (RFC 5322) or in ISO 8601; the day where it was written."""
+    for read in (datetime.fromisoformat, parsedate_to_datetime):
+        try:
+            return read(written.strip()).date()
+        except (ValueError, TypeError, OverflowError):
+            continue
+    return None
 
 
 def triage_output(answer: Understanding) -> dict[str, Any]:

@@ -24,13 +24,21 @@ from rules.values import NationalId
 _START, _END = r"(?<![0-9+])(?<![0-9][-./])", r"(?![0-9])(?![-./][0-9])"
 # A date written together, or with one and the same separator between its parts; then the last digits come after the
 # separator too, so that a date and a time of day never make a number together.
-_PARTS = r"(?:(?P<day>{0}[0-9]{{4}}) ?(?P<sep>[-+]?) ?|{0}(?P<s>[-. /])[0-9]{{2}}(?P=s)[0-9]{{2}}(?P<wide> |-|\+))"
+# A line may end at the separator, and the next begin with the mark of a quotation.
+_GAP = r"[ \t]{0,2}(?:\r?\n[> \t]{0,4})?"
+_PARTS = (
+    r"(?:(?P<day>{0}[0-9]{{4}})"
+    + _GAP.replace("{", "{{").replace("}", "}}")
+    + r"(?P<sep>[-+]?)"
+    + _GAP.replace("{", "{{").replace("}", "}}")
+    + r"|{0}(?P<s>[-. /])[0-9]{{2}}(?P=s)[0-9]{{2}}(?P<wide> |-|\+))"
+)
 
 _SWEDISH = re.compile(_START + _PARTS.format(r"(?:19|20)?[0-9]{2}") + r"(?P<last>[0-9]{4})" + _END)
 _DANISH = re.compile(_START + _PARTS.format(r"[0-9]{2}") + r"(?P<last>[0-9]{4})" + _END)
 _NORWEGIAN = re.compile(_START + _PARTS.format(r"[0-9]{2}") + r"(?P<last>[0-9]{3} ?[0-9]{2})" + _END)
 _FINNISH = re.compile(
-    r"(?<![0-9+])[0-9]{6} ?[-+A-FU-Y] ?(?P<last>[0-9]{3}[0-9A-FHJ-NPR-Y])(?![0-9A-Za-z])", re.IGNORECASE
+    rf"(?<![0-9+])[0-9]{{6}}{_GAP}[-+A-FU-Y]{_GAP}(?P<last>[0-9]{{3}}[0-9A-FHJ-NPR-Y])(?![0-9A-Za-z])", re.IGNORECASE
 )
 
 _SAYS_SO = {
@@ -105,7 +113,7 @@ def _candidates(text: str) -> Iterator[_Candidate]:
 
 
 def _characters(written: str) -> str:
-    return re.sub(r"[ ./+-]", "", written)
+    return re.sub(r"[\s>./+-]", "", written)
 
 
 _Judgement = tuple[str, bool] | None
@@ -113,7 +121,7 @@ _Judgement = tuple[str, bool] | None
 
 
 def _finnish(_characters: str, match: re.Match[str], _before: str) -> _Judgement:
-    return ("fi.hetu", True) if hetu.is_valid(match[0].replace(" ", ""), allow_temporary=True) else None
+    return ("fi.hetu", True) if hetu.is_valid(re.sub(r"[\s>]", "", match[0]), allow_temporary=True) else None
 
 
 def _swedish(digits: str, match: re.Match[str], before: str) -> _Judgement:

@@ -27,7 +27,7 @@ _UNSEEN = re.compile(
     "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
 
-_DASHES = {ord(dash): "-" for dash in "\u2010\u2011\u2012\u2013\u2014\u2212"}
+_DASHES = {ord(dash): "-" for dash in "\u02d7\u2010\u2011\u2012\u2013\u2014\u2015\u2043\u2212"}
 _QUOTES = {ord("\u2019"): "'", ord("\u02bc"): "'"}
 _LOOK_ALIKES = str.maketrans(
     "аеорсухіјѕԁһӏԛԝвкмнтАВЕКМНОРСТУХІЈЅԌԚԜοαειρυνκτχΑΒΕΖΗΙΚΜΝΟΡΤΥΧօսոհցզ",

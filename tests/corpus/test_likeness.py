@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from worker.understanding import corpus, likeness
 
 CORPUS = Path(__file__).resolve().parents[2] / "corpus"
 
 
+@pytest.mark.timeout(600)
 def test_no_two_mails_across_the_split_are_alike() -> None:
     found = likeness.pairs(corpus.read_folder(CORPUS), likeness.ALIKE)
     assert [(pair.first, pair.second) for pair in found if pair.across] == []

@@ -27,12 +27,16 @@ class Pair:
 
 
 def pairs(examples: Sequence[Example], least: float = SOMEWHAT_ALIKE) -> list[Pair]:
-    """Every pair of mails that is at least so alike, the likest first."""
-    found = [
-        Pair(examples[a].id, examples[b].id, likeness, part_of(examples[a].group) != part_of(examples[b].group))
-        for a, b, likeness in _alike([pieces(one.body) for one in examples], least)
-    ]
+    """Every pair of mails in one language that is at least so alike, the likest first."""
+    found: list[Pair] = []
+    for language in sorted({one.language for one in examples}):
+        mails = [one for one in examples if one.language == language]
+        found += (_pair(mails[a], mails[b], likeness) for a, b, likeness in _alike(mails, least))
     return sorted(found, key=lambda pair: (-pair.likeness, pair.first, pair.second))
+
+
+def _pair(first: Example, second: Example, likeness: float) -> Pair:
+    return Pair(first.id, second.id, likeness, part_of(first.group) != part_of(second.group))
 
 
 def counts(found: Sequence[Pair]) -> list[tuple[str, str, str]]:
@@ -50,10 +54,11 @@ def pieces(text: str) -> frozenset[str]:
     return frozenset(flat[start : start + LENGTH] for start in range(max(1, len(flat) - LENGTH + 1)))
 
 
-def _alike(texts: Sequence[frozenset[str]], least: float) -> Iterator[tuple[int, int, float]]:
+def _alike(mails: Sequence[Example], least: float) -> Iterator[tuple[int, int, float]]:
     """All mails against all, a block of rows at a time: one sparse product counts what each pair has in common."""
     import numpy as np
 
+    texts = [pieces(one.body) for one in mails]
     matrix = _matrix(texts)
     sizes = np.array([len(text) for text in texts])
     for first in range(0, len(texts), BLOCK):
@@ -69,6 +74,6 @@ def _matrix(texts: Sequence[frozenset[str]]) -> Any:
     from scipy.sparse import csr_matrix
 
     places = {piece: place for place, piece in enumerate(sorted(set().union(*texts)))}
-    columns = [places[piece] for text in texts for piece in sorted(text)]
+    columns = np.array([places[piece] for text in texts for piece in sorted(text)], np.int32)
     starts = np.cumsum([0, *(len(text) for text in texts)])
     return csr_matrix((np.ones(len(columns), np.float32), columns, starts), shape=(len(texts), len(places)))

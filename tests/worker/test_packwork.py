@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from rules import entities
 from rules.pack import PackError
 from rules.values import LANGUAGES
 from worker import packs, packwork
@@ -54,3 +55,14 @@ def test_an_example_that_comes_out_otherwise_says_how(tmp_path: Path) -> None:
     (result,) = packwork.run_examples(str(folder), NO_FILE)
     assert "reply is person, not none" in result.faults
     assert "queue is restricted, not registrar" in result.faults
+
+
+def test_a_copied_pack_may_add_patterns_of_its_own(tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    shutil.copytree(packs.shipped(), own)
+    rule = "- kind: case_no  # Solvik's own: SBK-77/2026\n  pattern: '(?<!\\w)SBK-\\d{1,4}/(?:19|20)\\d\\d(?!\\w)'\n"
+    with (own / "entities.yaml").open("a", encoding="utf-8") as file:
+        file.write(f"\n{rule}")
+    found = entities.find(packs.read(own), "Gäller SBK-77/2026 på Björkstigen 5.", "sv", ())
+    assert found == {"case_no": ("SBK-77/2026",), "address": ("Björkstigen 5",)}
+    assert packs.read(own).sha256 != packs.read(packs.shipped()).sha256

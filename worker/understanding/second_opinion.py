@@ -248,7 +248,7 @@ def on(municipality: Municipality, pack: RulePack, message: Message, language: s
     return opinion
 
 
-def _without(entry: SecondOpinionEntry, why: str) -> None:
+def _go_on_without(entry: SecondOpinionEntry, why: str) -> None:
     log.warning("no second opinion", extra={"reason": why})
     _breaker(entry).note(answered=False)
 

@@ -41,7 +41,7 @@ def test_a_hurried_mail_keeps_its_words_hidden_and_its_ages(seed: int, number: i
     body = f"Jag är född 1987 och mitt nummer är 19900909-2397. Dottern är {number} år. Ring 0701740605."
     one = corpus.example({"body": body, "intent": "general_inquiry", "lang": "sv"}, "x")
     changed = augment.text(one, random.Random(seed), augment.Chances())
-    assert find(changed) == []
+    assert not find(changed)
     assert "2397" not in changed
     assert changed.strip()
 

@@ -239,10 +239,10 @@ def on(municipality: Municipality, pack: RulePack, message: Message, language: s
     try:
         opinion = server_of(municipality, entry).ask(pack, as_data(message, pack, language))
     except (ConnectorError, MunicipalityError) as error:
-        _without(entry, str(error))
+        _go_on_without(entry, str(error))
         return None
     except Exception as error:  # whatever the other side makes of a question, the mail goes on
-        _without(entry, type(error).__name__)
+        _go_on_without(entry, type(error).__name__)
         return None
     _breaker(entry).note(answered=True)
     return opinion

@@ -149,7 +149,7 @@ def _base(name: str) -> tuple[Base, Path | None]:
     from worker.understanding.training import base as bases
     from worker.understanding.training.finetune import Base
 
-    prefix = "query:" if name == bases.NAME or "e5" in Path(name).name.lower() else ""
+    prefix = "query:" if "e5" in Path(name).name.lower() else ""  # `nordic` was tuned without
     folder = bases.make(bases.cache()) if name == bases.NAME else Path(name)
     try:
         return Base.load(folder if folder.is_dir() else name, prefix), folder if folder.is_dir() else None

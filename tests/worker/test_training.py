@@ -198,6 +198,7 @@ def test_any_encoder_is_fine_tuned_exported_quantised_and_calibrated(
         assert len(answers) == 8
 
 
+@pytest.mark.filterwarnings("ignore")
 def test_an_encoder_that_is_not_there_is_named(some_mails: list[Example], tmp_path: Path) -> None:
     pytest.importorskip("torch")
     with pytest.raises(InputError, match="There is no encoder"):

@@ -131,7 +131,7 @@ _FEWEST_WORDS = 5
 
 def _in_comments_and_templates(tree: lxml.html.HtmlElement) -> Iterator[str]:
     """Prose that no mail program shows. The comments are taken out on the way."""
-    for comment in list(tree.iter(lxml.etree.Comment)):
+    for comment in tree.xpath("//comment()"):
         text = " ".join(_COMMENT_FRAME.sub(" ", (comment.text or "")[:_MAX_HIDDEN]).split())
         if "{" not in text.replace('{"', "") and len(_WORD.findall(text)) >= _FEWEST_WORDS:
             yield text

@@ -53,7 +53,7 @@ def triage(lines: Iterable[str], pack: RulePack) -> Iterator[dict[str, Any]]:
         mails = [triage_input(number, line) for number, line in batch]
         answers = understanding.understand_texts([text_of(mail) for mail in mails], pack)
         for mail, answer in zip(mails, answers, strict=True):
-            yield {"id": mail["id"], **triage_output(answer), "named_days": named_days_of(text_of(mail), answer)}
+            yield {"id": mail["id"], **triage_output(answer), **named_days_of(text_of(mail), answer)}
 
 
 def triage_input(number: int, line: str) -> dict[str, Any]:
@@ -78,11 +78,11 @@ def text_of(mail: dict[str, Any]) -> understanding.Text:
     )
 
 
-def named_days_of(mail: understanding.Text, answer: Understanding) -> list[dict[str, str]]:
-    """Days named by words, resolved against the date of the mail; none when the mail has no date."""
+def named_days_of(mail: understanding.Text, answer: Understanding) -> dict[str, list[dict[str, str]]]:
+    """A field of its own when the mail has a date and names days by words, which are then resolved against it."""
     sent = read_date(mail.date)
     found = named_days(f"{mail.subject}\n{mail.body}", answer.language.code, sent) if sent else ()
-    return [{"text": one.text, "date": one.value} for one in found]
+    return {"named_days": [{"text": one.text, "date": one.value} for one in found]} if found else {}
 
 
 def read_date(written: str) -> date | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from rules.day_words import named_days
 from rules.values import LANGUAGES
+from worker import offline, packs
 
 FRIDAY = date(2026, 11, 20)
 
@@ -88,3 +90,13 @@ def test_the_thirty_first_waits_for_a_month_that_has_one() -> None:
 def test_whatever_is_written_gives_days_or_nothing(text: str, language: str, today: date) -> None:
     for one in named_days(f"{text} next week, nästa vecka {text}", language, today):
         assert all(date.fromisoformat(day) for day in one.value.split("/"))
+
+
+@pytest.mark.parametrize("written", ["Fri, 20 Nov 2026 14:20:40 +0100", "2026-11-20T14:20:40+01:00", "2026-11-20"])
+def test_triage_resolves_them_in_a_field_of_its_own(written: str) -> None:
+    line = {"id": "1", "subject": "Sopor", "body": "Kan ni tömma soptunnan i övermorgon?", "date": written}
+    (answer,) = offline.triage([json.dumps(line)], packs.read(packs.shipped()))
+    assert answer["named_days"] == [{"text": "i övermorgon", "date": "2026-11-22"}]
+    for undated in ({**line, "date": ""}, {**line, "date": "soon"}, {**line, "body": "Hej"}):
+        (answer,) = offline.triage([json.dumps(undated)], packs.read(packs.shipped()))
+        assert "named_days" not in answer

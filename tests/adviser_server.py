@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from tests import servers
 
 KEY = "nyckel-till-den-andra-asikten"
 
@@ -46,8 +45,9 @@ class AdviserServer:
 
 @contextmanager
 def adviser_server() -> Iterator[AdviserServer]:
-    server = AdviserServer(servers.free_port())
-    http = ThreadingHTTPServer(("127.0.0.1", server.port), type("Handler", (_Handler,), {"adviser": server}))
+    server = AdviserServer(0)
+    http = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"adviser": server}))
+    server.port = http.server_port
     http.daemon_threads = True
     threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
     try:

@@ -106,7 +106,8 @@ def test_other_mail_stays_where_it_was_when_an_intent_is_added() -> None:
     "body",
     [
         "lkjsdf wqeoiu zxcmnb qpwoei asdlkj mnzbxc qwpoe alskdj zmxncb qpwoei",
-        "def main(): return [x for x in range(10) if x % 2 == 0]; import os; print(os.environ)",
+        "Once upon a time there was a dragon who lived in a cave and guarded a heap of gold.",
+        "Vispa ägg och socker poröst, vänd ner mjölet och grädda i 175 grader i 40 minuter.",
         "1. e4 e5 2. Nf3 Nc6 3. Bb5 a6 4. Ba4 Nf6 5. O-O Be7 6. Re1 b5 7. Bb3 d6 8. c3 O-O",
     ],
 )

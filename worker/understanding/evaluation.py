@@ -61,7 +61,7 @@ def _chosen(folder: Path | None, classifier: str) -> Model:
     try:
         return model.load(folder or versions.active(versions.data_folder()), classifier)
     except (OSError, ValueError) as error:
-        raise InputError(f"That version of the model cannot be used: {error}.") from None
+        raise InputError(f"That version of the model cannot be used: {str(error).rstrip('.')}.") from None
 
 
 def report(examples: Sequence[Example], pack: RulePack, judge: Model | None = None) -> Report:

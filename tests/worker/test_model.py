@@ -113,3 +113,14 @@ def test_other_mail_stays_where_it_was_when_an_intent_is_added() -> None:
 )
 def test_what_resembles_no_mail_is_left_to_a_person(body: str) -> None:
     assert of(body, PACK).abstained
+
+
+def test_no_mail_is_read_twice_for_an_intent_known_by_examples(monkeypatch: pytest.MonkeyPatch) -> None:
+    judge = model.load(versions.SHIPPED, "ensemble")
+    understand_texts([Text("", "Hej")], WITH_BERTHS, judge)
+    asked: list[int] = []
+    assert judge.encoder
+    read = judge.encoder.read
+    monkeypatch.setattr(judge.encoder, "read", lambda batch: asked.append(len(batch)) or read(batch))
+    understand_texts([Text("", "Bommen vid bryggan har lossnat"), Text("", "Tack!")], WITH_BERTHS, judge)
+    assert asked == [2]

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
 
 from rules.values import ModelVersion
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Place = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +33,8 @@ class Prediction:
     """That there is any reason at all; asked on its own, since it is the surer question."""
     is_strange: bool = False
     """Farther from everything learnt than nearly all mail is. What is said of it rests on nothing."""
+    place: Place | None = field(default=None, compare=False, repr=False)
+    """Where the mail lies among all mails; None when the encoder was not asked."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,8 +59,6 @@ class Card(BaseModel):
     mails: int
     made: dict[str, Any] = {}
     """How: base encoder, settings, seeds."""
-    figures: dict[str, Any] = {}
-    """On the mails that calibration was chosen on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,8 +126,8 @@ class Model:
     def _with_strangeness(self, said: list[Prediction], read: Read) -> list[Prediction]:
         nearest = each(read.places, self._encoder.heads.centroids).max(axis=1)
         return [
-            replace(one, is_strange=bool(near < self.card.strange_below))
-            for one, near in zip(said, nearest.tolist(), strict=True)
+            replace(one, is_strange=bool(near < self.card.strange_below), place=place)
+            for one, near, place in zip(said, nearest.tolist(), read.places, strict=True)
         ]
 
 

@@ -34,9 +34,16 @@ class Newcomers:
         if not self.intents or model.encoder is None:
             return list(said)
         everywhere = np.vstack([model.encoder.heads.centroids, self.centroids])
-        shares = softmax(each(places(model, batch), everywhere), model.card.nearness_temperature)
+        shares = softmax(each(_of_all(model, batch, said), everywhere), model.card.nearness_temperature)
         of_new = shares[:, -len(self.intents) :].tolist()
         return [_joined(one, dict(zip(self.intents, row, strict=True))) for one, row in zip(said, of_new, strict=True)]
+
+
+def _of_all(model: Model, batch: Sequence[Reading], said: Sequence[Prediction]) -> Floats:
+    """Where each mail lies; only mails that the encoder has not read yet are read for it."""
+    unread = [reading for reading, one in zip(batch, said, strict=True) if one.place is None]
+    found = iter(places(model, unread))
+    return np.array([next(found) if one.place is None else one.place for one in said], np.float32)
 
 
 def _joined(said: Prediction, new: Mapping[str, float]) -> Prediction:

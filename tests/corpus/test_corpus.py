@@ -10,14 +10,13 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from sklearn.feature_extraction.text import CountVectorizer
 
 from rules.national_ids import find
 from rules.pack import ENTITY_KINDS, REASONS
 from rules.values import LANGUAGES
 from worker import packs
+from worker.understanding import corpus, likeness
 
 FOLDER = Path(__file__).resolve().parents[2] / "corpus"
 FIELDS = (
@@ -142,19 +141,8 @@ def test_all_addresses_are_invented(language: str) -> None:
 
 @each_language
 def test_no_mail_repeats_another(language: str) -> None:
-    pieces = CountVectorizer(analyzer=five_grams, dtype=np.int32).fit_transform(
-        mail["body"] for mail in mails(language)
-    )
-    shared = (pieces @ pieces.T).toarray()
-    own = shared.diagonal()
-    likeness = shared / (own[:, None] + own - shared)  # Jaccard's: shared pieces among all pieces of the two
-    alike = np.argwhere(np.triu(likeness >= SAME_TEXT, k=1))
-    assert [(mails(language)[a]["id"], mails(language)[b]["id"]) for a, b in alike] == []
-
-
-def five_grams(body: str) -> frozenset[str]:
-    flat = " ".join(body.lower().split())
-    return frozenset(flat[start : start + 5] for start in range(max(1, len(flat) - 4)))
+    alike = likeness.pairs(corpus.read(FOLDER / f"{language}.jsonl"), SAME_TEXT)
+    assert [(pair.first, pair.second) for pair in alike] == []
 
 
 @each_language

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +28,7 @@ class Teaching:
     """What a new version may learn from, beside the corpus, and the corrections that it is only measured on."""
 
     learn: Sequence[Example] = ()
-    compare: Sequence[Example] = field(default=())
+    compare: Sequence[Example] = ()
 
 
 def renew(

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from rules.pack import RulePack
+from rules.pack import ReasonRule, RulePack
 from rules.reasons import fired
 from tests.budget import taking_at_most
 from worker import packs
@@ -85,6 +85,12 @@ def test_nothing_that_is_added_takes_a_reason_away(payload: str) -> None:
     assert alone == {"threat_or_selfharm", "protected_identity", "rights_decision"}
     assert reasons(f"{payload}\n{text}") >= alone
     assert reasons(f"{text}\n{payload}") >= alone
+
+
+@pytest.mark.parametrize("pattern", [r"\bBarnehuset\b", r"\bbarnehuset\b\W", r"\bBarnehuset\W"])
+def test_a_pattern_finds_its_word_however_the_pack_writes_it(pattern: str) -> None:
+    rule = ReasonRule(name="the house", reason="minor", pattern=pattern)
+    assert rule.compiled.search("vi var på barnehuset i dag")
 
 
 def test_each_rule_is_named_once_in_the_order_of_the_pack() -> None:

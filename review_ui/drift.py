@@ -101,12 +101,18 @@ def page(rights: Rights, pack: RulePack, now: datetime) -> dict[str, Any]:
     return {
         "weeks": shown,
         "mails": sum(week.mails for week in shown),
+        "comparable": any(one.compared(weeks, place) for one in of_all for place in newest(weeks)),
         "measures": [one.drawn(weeks) for one in of_all],
         "intents": [one.drawn(weeks) for one in of_intents],
         "warnings": [one.sentence for one in found[:MOST_WARNINGS]],
         "more_warnings": max(0, len(found) - MOST_WARNINGS),
         "choices": list(_choices(shown[0].starts, now)),
     }
+
+
+def newest(weeks: Sequence[Week]) -> tuple[int, int]:
+    """The places of the last whole week and the present one: what is older has been seen."""
+    return len(weeks) - 2, len(weeks) - 1
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
@@ -188,8 +194,7 @@ class _Figure:
         return found is not None and found.is_off and not (self.only_rising and found.errors < 0)
 
     def warnings(self, weeks: Sequence[Week]) -> Iterator[Notable]:
-        """Of the last whole week and the present one: what is older has been seen."""
-        for place in (len(weeks) - 2, len(weeks) - 1):
+        for place in newest(weeks):
             found = self.compared(weeks, place)
             if found and self.is_off(found):
                 yield Notable(found.errors, self._warning(weeks[place], found))

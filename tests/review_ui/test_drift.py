@@ -113,6 +113,13 @@ def test_steady_weeks_are_said_to_be_steady(kundcenter: Mailbox, lena: User, as_
     assert page.count("<rect") == 12 * (3 + len(configured().rule_pack().intents))
 
 
+def test_with_no_earlier_week_nothing_is_called_steady(kundcenter: Mailbox, lena: User, as_person: As) -> None:
+    came_in(kundcenter, 0, 40, "waste_collection")
+    page = as_person(lena).get("/drift/").content.decode()
+    assert "Too little mail to compare yet" in page
+    assert "three standard errors" not in page
+
+
 def test_a_week_that_lies_off_is_named_with_its_figures(kundcenter: Mailbox, lena: User, as_person: As) -> None:
     steady(kundcenter)
     came_in(kundcenter, 1, 30, "streets_traffic")

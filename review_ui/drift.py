@@ -131,7 +131,8 @@ def read(mails: QuerySet[Mail], now: datetime) -> list[Week]:
         total=Sum("confidence"),
         squares=Sum(F("confidence") * F("confidence")),
     )
-    corrections = Correction.objects.filter(mail__in=judged.values("pk"))
+    confirmed = Q(before=F("after"))
+    corrections = Correction.objects.filter(~confirmed, mail__in=judged.values("pk"))
     corrected = corrections.annotate(week=TruncWeek("mail__received_at")).values("week")
     corrected_in = {row["week"].date(): row["n"] for row in corrected.annotate(n=Count("mail", distinct=True))}
     of_week: dict[date, list[dict[str, Any]]] = {}

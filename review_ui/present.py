@@ -22,7 +22,7 @@ from review_ui.letter import Claim, Letter, Proof
 from rules.grounding import write
 from rules.lifecycle import MailState
 from rules.pack import ARTICLES, REASONS, RulePack
-from rules.values import LANGUAGES, Kind, Span, Understanding, Verdict
+from rules.values import Kind, Span, Understanding, Verdict
 from worker import correcting, evidence, replies, review
 from worker.correcting import By
 from worker.intake import message_of
@@ -236,7 +236,7 @@ def mail_page(rights: Rights, mail: Mail) -> dict[str, Any]:
         "standing": standing(pack, mail, understood) if understood and may.correct else (),
         "more_reasons": [(reason, words.plain(reason)) for reason in REASONS if reason not in mail.reasons],
         "intents": [(name, intent.title) for name, intent in pack.intents.items()],
-        "languages": [(code, words.LANGUAGES[code]) for code in LANGUAGES],
+        "languages": [(code, words.LANGUAGES[code]) for code in correcting.languages_for(mail)],
         "reject_reasons": review.REJECT_REASONS,
         "close_reasons": review.CLOSE_REASONS,
     }

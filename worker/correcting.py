@@ -60,7 +60,8 @@ def given(mail: Mail, understood: Understanding, pack: RulePack) -> tuple[Given,
 def _by(reason: str, understood: Understanding, ruled: Collection[str], added: Collection[str]) -> By:
     if reason not in understood.reasons:
         return By.REGISTER
-    if reason == "national_id" and understood.national_ids:
+    # The model never guesses this one, and of what is hidden in a mail no id is kept.
+    if reason == "national_id" and (understood.national_ids or reason not in added):
         return By.ID
     if reason in ruled:
         return By.RULE
@@ -85,9 +86,9 @@ def correct(
 ) -> None:
     """Teach the right labels; the mail goes through look-ups, policy and drafting again."""
     pack = configured().rule_pack()
-    _only_known(pack, intent, language, (*add, *take_away))
     with acting_on(mail_id) as mail:
         must_be(mail, *CORRECTABLE)
+        _only_known(pack, mail, intent, language, (*add, *take_away))
         if mail.understanding is None:
             raise Refusal("This mail could not be read by the machine, so there is nothing to correct.")
         before = understanding_of(mail)
@@ -100,16 +101,17 @@ def correct(
             abstained=False,
             reasons=tuple(r for r in REASONS if (r in understood.reasons and r not in gone) or r in new),
         )
+        did = "corrected" if new or gone or (intent, language) != (mail.intent, mail.language) else "confirmed"
         _teach(mail, person, intent, language, new, gone)
         _remember(mail, before, corrected)
         draft = Draft.objects.filter(mail=mail).first()
         if draft:
-            review.void_approvals(draft, "what the mail is about was corrected")
+            review.void_approvals(draft, f"what the mail is about was {did}")
         events.move(
             mail,
             MailState.UNDERSTOOD,
             actor=actor(person),
-            action="corrected",
+            action=did,
             reason=", ".join([intent, language, *(f"+{reason}" for reason in new), *(f"-{reason}" for reason in gone)]),
             reasons_added=new,
             reasons_taken_away=gone,
@@ -117,8 +119,13 @@ def correct(
         transaction.on_commit(lambda: review.triage_later(mail_id), robust=True)
 
 
-def _only_known(pack: RulePack, intent: str, language: str, reasons: Iterable[str]) -> None:
-    if intent not in pack.intents or language not in LANGUAGES or not set(reasons) <= set(REASONS):
+def languages_for(mail: Mail) -> tuple[str, ...]:
+    """What the mail may be said to be written in. One in none of our languages may stay so: a person answers it."""
+    return (*LANGUAGES, "other") if mail.language == "other" else LANGUAGES
+
+
+def _only_known(pack: RulePack, mail: Mail, intent: str, language: str, reasons: Iterable[str]) -> None:
+    if intent not in pack.intents or language not in languages_for(mail) or not set(reasons) <= set(REASONS):
         raise Refusal("Choose intent, language and reasons from the lists.")
 
 
@@ -127,7 +134,7 @@ def _in_language(mail: Mail, understood: Understanding, pack: RulePack, language
     if language == understood.language.code:
         return replace(understood, language=replace(understood.language, confidence=1.0))
     message = intake.message_of(mail)
-    fired = reason_rules.fired(pack, message.subject, message.text, language)
+    fired = reason_rules.fired(pack, message.subject, message.text, language, hidden=message.hidden_text)
     return replace(
         understood,
         language=replace(understood.language, code=language, confidence=1.0),
@@ -156,10 +163,11 @@ def _plain(reason: str) -> str:
 
 
 def _teach(mail: Mail, person: Person, intent: str, language: str, new: list[str], gone: list[str]) -> None:
+    """An intent that the machine guessed and did not dare to say is taught too when the guess was right."""
     changes = [("intent", mail.intent, intent), ("language", mail.language, language)]
     changes += [("reason", "", reason) for reason in new] + [("reason", reason, "") for reason in gone]
     for field, before, after in changes:
-        if before != after:
+        if before != after or (field == "intent" and mail.abstained):
             Correction.objects.create(
                 mail=mail, field=field, before=before, after=after, person=person, at=timezone.now()
             )

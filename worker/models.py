@@ -273,7 +273,8 @@ class WriteBack(models.Model):
 
 class Correction(models.Model):
     """What a reviewer taught: a label the machine had wrong. `kommunpost train` takes these in. A reason that was added
-    has nothing before, one that was taken away nothing after."""
+    has nothing before, one that was taken away nothing after. An intent is the same before and after where the machine
+    abstained and had guessed right."""
 
     mail = models.ForeignKey(Mail, on_delete=models.CASCADE, related_name="corrections")
     field = models.CharField(

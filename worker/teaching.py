@@ -1,4 +1,5 @@
-"""What reviewers corrected, as labelled mail for `kommunpost train`. Ids are masked; it never leaves memory."""
+"""What reviewers corrected or confirmed, as labelled mail for `kommunpost train`. Ids are masked; it never leaves
+memory."""
 
 from __future__ import annotations
 
@@ -26,8 +27,9 @@ class Taught:
 
 
 def corrections() -> list[Example]:
-    """One example a corrected mail, with its newest labels, in the order in which mails were first corrected: that
-    order never changes, so what the version in use has learnt from is not compared on later."""
+    """One example a mail that somebody corrected, or whose intent they confirmed where the machine abstained: with its
+    newest labels, in the order in which mails were first taught. That order never changes, so what the version in use
+    has learnt from is not compared on later."""
     rows = Correction.objects.select_related("mail").defer("mail__raw").order_by("mail_id", "at", "pk")
     by_mail = [list(of_mail) for _, of_mail in groupby(rows.iterator(chunk_size=500), key=lambda row: row.mail_id)]
     by_mail.sort(key=lambda of_mail: (of_mail[0].at, of_mail[0].pk))

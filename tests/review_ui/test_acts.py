@@ -269,6 +269,31 @@ def test_a_correction_is_kept_and_the_machine_goes_on(client: Client, waiting: M
     assert "The machine is at work" in client.get(f"/mail/{waiting.pk}/").content.decode()
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_mail_in_none_of_our_languages_is_corrected_without_teaching_a_wrong_one(
+    client: Client, kundcenter: Mailbox
+) -> None:
+    mail = factories.mail(kundcenter, language="other", abstained=True)
+    assert (
+        '<option value="other" selected>Another language</option>' in client.get(f"/mail/{mail.pk}/").content.decode()
+    )
+    posted = {"intent": "waste_collection", "language": "other"}
+    assert client.post(f"/mail/{mail.pk}/correct", posted).status_code == 302
+    assert state_of(mail) == "understood"
+    assert (Correction.objects.get().field, mail.language) == ("intent", "other")
+
+
+def test_of_other_mail_nobody_is_offered_a_language_that_is_none(client: Client, waiting: Mail) -> None:
+    assert "Another language" not in client.get(f"/mail/{waiting.pk}/").content.decode()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_confirmed_guess_stands_in_the_log_as_confirmed(client: Client, kundcenter: Mailbox) -> None:
+    mail = factories.mail(kundcenter, abstained=True)
+    assert client.post(f"/mail/{mail.pk}/correct", {"intent": mail.intent, "language": "sv"}).status_code == 302
+    assert "</b> confirmed" in client.get(f"/mail/{mail.pk}/").content.decode()
+
+
 def test_a_reason_that_the_machine_guessed_has_a_box_and_one_of_a_rule_has_none(
     client: Client, kundcenter: Mailbox
 ) -> None:

@@ -149,6 +149,13 @@ def test_a_share_of_corrections_warns_only_when_it_rises(kundcenter: Mailbox, le
     assert found["measures"][2].cells[5].text in ("32.0\u00a0%", "34.0\u00a0%")
 
 
+def test_a_guess_that_was_confirmed_is_not_counted_as_corrected(kundcenter: Mailbox, lena: User) -> None:
+    confirmed, corrected, *_ = came_in(kundcenter, 1, 40)
+    for mail, after in ((confirmed, "invoice_fee"), (corrected, "invoice_fee"), (corrected, "water_sewer")):
+        Correction.objects.create(mail=mail, field="intent", before="invoice_fee", after=after, person=lena, at=NOW)
+    assert page_for(lena)["measures"][2].cells[-2].text == "2.5\u00a0%"
+
+
 def test_what_is_counted_is_what_the_model_said_before_it_was_corrected(kundcenter: Mailbox, lena: User) -> None:
     came_in(kundcenter, 0, 30, intent="waste_collection", guessed_intent="invoice_fee", abstained=False)
     titles = {one.title: one.newest for one in page_for(lena)["intents"]}

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from email import message_from_bytes
+from email.policy import SMTP
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 
 from rules.values import Language
-from worker import again, correcting, review, teaching, triage
+from tests.letters import letter
+from worker import again, correcting, intake, review, teaching, triage
 from worker.correcting import By
 from worker.models import Correction, Event, Mail
 from worker.municipality import configured
@@ -34,6 +37,12 @@ def triaged(arrived: Arrived, **given: Any) -> Mail:
     triage.triage(mail.pk)
     mail.refresh_from_db()
     return mail
+
+
+def with_hidden(words: str) -> bytes:
+    mail = message_from_bytes(letter(), policy=SMTP)
+    mail.set_content(f"<p>Hej! När är det öppet?</p><p style='display:none'>{words}</p>", subtype="html")
+    return bytes(mail)
 
 
 def correct(mail: Mail, person: User, **taught: Any) -> Mail:
@@ -124,6 +133,21 @@ def test_what_an_id_gave_stays(arrived: Arrived, understood_as: UnderstoodAs, al
         correct(mail, alice, take_away=["national_id"])
 
 
+def test_what_an_id_in_hidden_text_gave_stays_too(arrived: Arrived, understood_as: UnderstoodAs, alice: User) -> None:
+    understood_as(reasons=("national_id",), national_ids=())
+    mail = triaged(arrived, raw=with_hidden("Jag heter 19900909-2397."))
+    assert "2397" in intake.message_of(mail).hidden_text
+    assert who_gave(mail) == {"national_id": By.ID}
+    with pytest.raises(Refusal, match="comes from an id"):
+        correct(mail, alice, take_away=["national_id"])
+
+
+def test_an_id_that_only_a_colleague_saw_can_be_taken_away_again(waiting: Mail, alice: User, bob: User) -> None:
+    mail = correct(waiting, alice, add=["national_id"])
+    assert who_gave(mail)["national_id"] == By.PERSON
+    assert correct(mail, bob, take_away=["national_id"]).reasons == ["fee_amount"]
+
+
 def test_what_a_register_says_outlasts_every_correction(
     arrived: Arrived, understood_as: UnderstoodAs, alice: User, bob: User
 ) -> None:
@@ -156,6 +180,43 @@ def test_in_another_language_its_rules_are_asked_too(
     assert who_gave(mail) == {"media_politics": By.RULE}
 
 
+def test_in_another_language_its_rules_look_at_hidden_text_too(
+    arrived: Arrived, understood_as: UnderstoodAs, alice: User
+) -> None:
+    understood_as(reasons=(), language=Language("da", 0.6), entities={})
+    mail = triaged(arrived, raw=with_hidden("Terveisin Paula Laine, kansanedustaja"))
+    assert mail.reasons == []
+    mail = correct(mail, alice, language="fi")
+    assert mail.reasons == ["media_politics"]
+    assert who_gave(mail) == {"media_politics": By.RULE}
+
+
+@pytest.fixture
+def foreign(arrived: Arrived, understood_as: UnderstoodAs) -> Mail:
+    """In a language that no reply can be drafted in."""
+    understood_as(intent="general_inquiry", abstained=True, reasons=(), language=Language("other", 0.9), entities={})
+    return triaged(arrived, body="Dzień dobry! Kiedy odbierzecie moje śmieci?")
+
+
+def test_a_mail_in_none_of_our_languages_stays_so_when_its_intent_is_corrected(foreign: Mail, alice: User) -> None:
+    mail = correct(foreign, alice, intent="waste_collection")
+    assert (mail.intent, mail.language, mail.abstained) == ("waste_collection", "other", False)
+    assert (mail.state, mail.fault) == (
+        "needs_attention",
+        "The mail is not in a language that replies can be drafted in.",
+    )
+    assert Correction.objects.get().field == "intent"
+    (example,) = teaching.corrections()
+    assert corpus.example(example, "here").language == "other"
+
+
+def test_a_mail_taken_for_a_strange_one_can_be_given_its_language(foreign: Mail, alice: User) -> None:
+    mail = correct(foreign, alice, language="sv")
+    assert (mail.state, mail.language) == ("waiting", "sv")
+    with pytest.raises(Refusal, match="from the lists"):
+        correct(mail, alice, language="other")
+
+
 @pytest.mark.parametrize(
     ("taught", "sentence"),
     [
@@ -177,6 +238,31 @@ def test_what_cannot_be_taught_is_refused_whole(
 def test_a_reason_that_stands_already_is_not_added_twice(waiting: Mail, alice: User) -> None:
     assert correct(waiting, alice, add=["fee_amount"]).reasons == ["fee_amount"]
     assert not Correction.objects.exists()
+
+
+def test_a_guess_that_a_person_confirms_is_taught(
+    arrived: Arrived, understood_as: UnderstoodAs, alice: User, bob: User
+) -> None:
+    understood_as(abstained=True, confidence=0.3)
+    mail = triaged(arrived)
+    assert mail.state == "needs_attention"
+    mail = correct(mail, alice)
+    assert (mail.state, mail.abstained) == ("waiting", False)
+    correct(mail, bob)
+    taught = Correction.objects.get()
+    assert (taught.field, taught.before, taught.after, taught.person) == ("intent", mail.intent, mail.intent, alice)
+    (example,) = teaching.corrections()
+    assert (example["intent"], example["lang"], example["reasons"]) == ("invoice_fee", "sv", ["fee_amount"])
+
+
+def test_the_history_tells_what_was_confirmed_from_what_was_corrected(
+    arrived: Arrived, understood_as: UnderstoodAs, alice: User
+) -> None:
+    understood_as(abstained=True)
+    mail = correct(triaged(arrived), alice)
+    correct(mail, alice, intent="waste_collection")
+    told = Event.objects.filter(actor="person:alice").order_by("pk").values_list("action", "reason")
+    assert list(told) == [("confirmed", "invoice_fee, sv"), ("corrected", "waste_collection, sv")]
 
 
 def test_a_mail_that_is_read_anew_keeps_the_reasons_that_people_added(waiting: Mail, alice: User) -> None:

@@ -8,7 +8,9 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Any
 
+from django import db
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
@@ -25,8 +27,8 @@ from worker.lookup import Asked, gather, registers_of
 from worker.models import Draft, Mail
 from worker.municipality import Municipality, configured
 from worker.teaching import reasons_taught
-from worker.understanding import second_opinion, understand
-from worker.understanding.second_opinion import Opinion
+from worker.understanding import by_rules_alone, second_opinion, understand
+from worker.understanding.second_opinion import Call
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +50,7 @@ def triage(mail_id: int) -> MailState | None:
         return _with_opinion(mail_id, way) if isinstance(way, _Way) else way
     except Exception as error:  # the task's edge: one bad mail never stops the next
         log.exception("triage failed", extra={"mail": mail_id})
-        return set_aside(mail_id, f"The mail could not be processed ({type(error).__name__}). It was kept whole.")
+        return set_aside(mail_id, f"The mail could not be processed ({type(error).__name__}). It was kept whole.", True)
 
 
 def _bring_on(mail_id: int) -> MailState | _Way | None:
@@ -57,56 +59,92 @@ def _bring_on(mail_id: int) -> MailState | _Way | None:
         mail = claim(mail_id)
         if mail is None:
             return None
-        way = _understood(mail, configured())
+        way = _gathered(mail, configured())
+        if way is not None and _wants_opinion(mail, way):
+            mail.save()
+            return way
         if way is not None:
-            if way.is_new and second_opinion.is_wanted(way.municipality, way.understanding):
-                mail.save()
-                return way
-            _answered(mail, way)
+            _finish(mail, way)
         mail.save()
         return MailState(mail.state)
 
 
 def _with_opinion(mail_id: int, way: _Way) -> MailState | None:
-    opinion = second_opinion.on(way.municipality, way.pack, way.message, way.understanding.language.code)
+    call = second_opinion.on(way.municipality, way.pack, way.message, way.understanding.language.code)
+    remember_call(mail_id, way.pack, call)
     with transaction.atomic():
         mail = claim(mail_id)
         if mail is None:
             return None
-        if opinion is not None:
-            way = replace(way, understanding=second_opinion.joined(way.understanding, opinion))
-            remember_opinion(mail, way.understanding, opinion)
-        _answered(mail, way)
+        if call.opinion is not None:
+            way = replace(way, understanding=second_opinion.joined(way.understanding, call.opinion))
+            remember_opinion(mail, way.understanding)
+        _finish(mail, way)
         mail.save()
         return MailState(mail.state)
 
 
-def _understood(mail: Mail, municipality: Municipality) -> _Way | None:
-    """None when the mail ends here, without a reply."""
+def _gathered(mail: Mail, municipality: Municipality) -> _Way | None:
+    """None when the mail ends here without a reply, or has to wait for a register."""
     pack = municipality.rule_pack()
     if mail.state == MailState.RECEIVED:
-        intake.remember(mail, intake.read(mail.mailbox, mail.raw, from_directory=mail.from_directory))
+        intake.remember(mail, _read(mail))
     message = intake.message_of(mail)
-    is_new = mail.state == MailState.READ
-    if is_new:
+    is_new = mail.state == MailState.READ or not mail.queue
+    if mail.state == MailState.READ:
         if message.needs_nobody and not reasons.names_danger(pack, message):
             no_reply(mail, message)
             return None
         was_understood = mail.understanding is not None
-        remember_understanding(mail, understand(message, pack))
+        remember_understanding(mail, understood(mail, message, pack))
         if was_understood:
             keep_added_reasons(mail)
-    return _Way(municipality, pack, message, understanding_of(mail), is_new)
-
-
-def _answered(mail: Mail, way: _Way) -> None:
+    understanding = understanding_of(mail)
     try:
         with transaction.atomic():
-            gathered, asked = gather(way.pack, registers_of(way.municipality), way.message, way.understanding)
+            gathered, asked = gather(pack, registers_of(municipality), message, understanding)
     except ConnectorError as error:
         try_later(mail, error)
-        return
-    finish(mail, way.pack, way.message, way.understanding, gathered, asked)
+        return None
+    return _Way(municipality, pack, message, understanding, gathered, asked, is_new)
+
+
+def _read(mail: Mail) -> Message:
+    return intake.read(mail.mailbox, mail.raw, from_directory=mail.from_directory)
+
+
+def understood(mail: Mail, message: Message, pack: RulePack) -> Understanding:
+    """Without a model the rules of the pack still speak, so that no mail that tells of danger lies before everybody."""
+    try:
+        return understand(message, pack)
+    except db.Error:
+        raise
+    except Exception as error:  # whatever is wrong with the model, the mail comes before a person
+        why = type(error).__name__
+        log.error("model could not be asked", extra={"mail": mail.pk, "reason": why})
+        events.record("model could not be asked", f"mail:{mail.pk}", actor=ACTOR, reason=why)
+        return by_rules_alone(message, pack)
+
+
+def _wants_opinion(mail: Mail, way: _Way) -> bool:
+    """A restricted case reaches no language model, whether the mail, a register or an earlier mail made it so."""
+    return (
+        way.is_new
+        and second_opinion.is_wanted(way.municipality, way.understanding)
+        and not way.gathered.protected_identity
+        and not in_restricted_case(mail)
+    )
+
+
+def in_restricted_case(mail: Mail) -> bool:
+    """Also while an earlier mail of its case is still to be judged."""
+    restricted = Q(state=MailState.RESTRICTED) | Q(queue="restricted") | Q(reasons__has_any_keys=sorted(reasons.DANGER))
+    unjudged = Q(state__in=TRIAGED, pk__lt=mail.pk)
+    return Mail.objects.filter(restricted | unjudged, case=mail.case_id).exists()
+
+
+def _finish(mail: Mail, way: _Way) -> None:
+    finish(mail, way.pack, way.message, way.understanding, way.gathered, way.asked)
 
 
 def count_attempt(mail_id: int) -> int:
@@ -127,14 +165,31 @@ def claim(mail_id: int) -> Mail | None:
     return rows.filter(its_turn, pk=mail_id, state__in=TRIAGED).first()
 
 
-def set_aside(mail_id: int, sentence: str) -> MailState | None:
+def set_aside(mail_id: int, sentence: str, by_rules: bool = False) -> MailState | None:
+    """`by_rules`: let them say first whether it tells of danger. Not of a mail whose reading killed the worker."""
     with transaction.atomic():
         mail = claim(mail_id)
         if mail is None:
             return None
+        if by_rules and not mail.reasons:
+            mail.reasons = seen_by_rules(mail)
+        if not reasons.DANGER.isdisjoint(mail.reasons):
+            mail.queue = "restricted"
         hand_to_person(mail, sentence)
         mail.save()
         return MailState(mail.state)
+
+
+def seen_by_rules(mail: Mail) -> list[str]:
+    """Of a mail that nothing else could judge. None when it cannot be read."""
+    try:
+        with transaction.atomic():
+            is_read = mail.state != MailState.RECEIVED
+            message = intake.message_of(mail) if is_read else _read(mail)
+            return list(by_rules_alone(message, configured().rule_pack()).reasons)
+    except Exception as error:  # it is set aside because something failed, which may be this
+        log.warning("not even rules could judge a mail", extra={"mail": mail.pk, "reason": type(error).__name__})
+        return []
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +200,10 @@ class _Way:
     pack: RulePack
     message: Message
     understanding: Understanding
+    gathered: Gathered
+    asked: tuple[Asked, ...]
     is_new: bool
-    """It was understood just now; nobody else has been asked yet."""
+    """It has not come before a person yet, or was read anew."""
 
 
 def no_reply(mail: Mail, message: Message) -> None:
@@ -187,12 +244,28 @@ def keep_added_reasons(mail: Mail) -> None:
     mail.reasons = list(reasons)
 
 
-def remember_opinion(mail: Mail, understanding: Understanding, opinion: Opinion) -> None:
+def remember_call(mail_id: int, pack: RulePack, call: Call) -> None:
+    """Committed at once: the call was made, whatever becomes of the mail."""
+    opinion = call.opinion
+    said: dict[str, Any] = {"intent": opinion.intent or "", "reasons": list(opinion.reasons)} if opinion else {}
+    events.record(
+        "second opinion" if opinion else "no second opinion",
+        f"mail:{mail_id}",
+        actor=call.actor,
+        reason=call.fault,
+        pack=pack_name(pack),
+        task_sha256=call.task_sha256,
+        letter_chars=call.letter_chars,
+        answer_bytes=call.answer_bytes,
+        seconds=call.seconds,
+        **said,
+    )
+
+
+def remember_opinion(mail: Mail, understanding: Understanding) -> None:
     added = [reason for reason in understanding.reasons if reason not in mail.reasons]
     mail.understanding = UNDERSTANDING.dump_python(understanding, mode="json")
     mail.reasons = [*mail.reasons, *added]
-    which = f"mail:{mail.pk}"
-    events.record("second opinion", which, actor=opinion.actor, intent=opinion.intent or "", added=added)
 
 
 def understanding_of(mail: Mail) -> Understanding:

@@ -299,7 +299,7 @@ def test_a_mail_that_kills_its_worker_is_set_aside_at_last(
         raise Killed
 
     mail = arrived()
-    monkeypatch.setattr(triage, "_understood", dies)
+    monkeypatch.setattr(triage, "_gathered", dies)
     for _ in range(triage.MOST_ATTEMPTS):
         with pytest.raises(Killed):
             triage.triage(mail.pk)

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from connectors.base import Fetched
+from connectors.errors import Transient
 from rules import message as mime
 from rules.lifecycle import MailState
 from rules.pack import REASONS
@@ -57,7 +58,7 @@ def town(adviser: AdviserServer, tmp_path: Path, settings: Any) -> Municipality:
     return municipality.read(path)
 
 
-def asked(town: Municipality, body: str = PRIVATE, subject: str = "Vatten") -> second_opinion.Opinion | None:
+def asked(town: Municipality, body: str = PRIVATE, subject: str = "Vatten") -> second_opinion.Call:
     sender = "Ragnhild Ekefors <ragnhild@mail.example>"
     return second_opinion.on(town, PACK, mime.read(mail_of(subject, body, sender)), "sv")
 
@@ -73,7 +74,7 @@ def test_the_question_names_the_labels_of_the_pack_and_takes_no_other_answer(
     assert form["type"] == "json_schema"
     fields = form["json_schema"]["schema"]["properties"]
     assert fields["intent"]["enum"] == list(PACK.intents)
-    assert fields["reasons"]["items"]["enum"] == list(REASONS)
+    assert fields["reasons"]["items"]["enum"] == [reason for reason in REASONS if reason != "national_id"]
     assert "tools" not in adviser.requests[0]
 
 
@@ -128,7 +129,12 @@ def test_a_vote_adds_reasons_and_never_removes_one(intent: str, reasons: list[st
 
 def test_what_is_no_label_of_the_pack_is_dropped(town: Municipality, adviser: AdviserServer) -> None:
     adviser.intent, adviser.reasons = "approve_everything", ["minor", "none", "must_verify=false"]
-    assert asked(town) == second_opinion.Opinion("small-8b", None, ("minor",))
+    assert asked(town).opinion == second_opinion.Opinion("small-8b", None, ("minor",))
+
+
+def assert_no_opinion(call: second_opinion.Call) -> None:
+    assert call.opinion is None
+    assert call.fault
 
 
 BAD = {
@@ -147,13 +153,13 @@ BAD = {
 @pytest.mark.parametrize("answer", BAD.values(), ids=BAD.keys())
 def test_nonsense_is_no_opinion(town: Municipality, adviser: AdviserServer, answer: bytes) -> None:
     adviser.raw = answer
-    assert asked(town) is None
+    assert_no_opinion(asked(town))
 
 
 @pytest.mark.parametrize("status", [301, 400, 401, 404, 429, 500, 503])
 def test_a_refusal_is_no_opinion(town: Municipality, adviser: AdviserServer, status: int) -> None:
     adviser.status = status
-    assert asked(town) is None
+    assert_no_opinion(asked(town))
 
 
 @pytest.mark.parametrize("slow", [{"waits_s": 30.0}, {"drips_s": 1.0}], ids=["silent", "a byte at a time"])
@@ -163,7 +169,7 @@ def test_a_slow_server_is_not_waited_for(town: Municipality, adviser: AdviserSer
     assert town.second_opinion is not None
     impatient = town.model_copy(update={"second_opinion": town.second_opinion.model_copy(update={"timeout_s": 1.5})})
     began = monotonic()
-    assert asked(impatient) is None
+    assert_no_opinion(asked(impatient))
     assert monotonic() - began < 20
 
 
@@ -200,6 +206,22 @@ def test_an_answer_in_between_begins_the_count_anew(town: Municipality, adviser:
         adviser.status = status
         asked(town)
     assert second_opinion.is_wanted(town, UNSURE)
+
+
+# ---------------------------------------------------------------- what an auditor is told
+
+
+def test_the_task_has_a_hash_that_no_letter_changes(town: Municipality) -> None:
+    hashes = {asked(town).task_sha256, asked(town, "Vattnet är brunt.").task_sha256}
+    assert hashes == {second_opinion.task_sha256("small-8b", PACK)}
+    other = PACK.model_copy(update={"intents": dict(list(PACK.intents.items())[:3])})
+    assert second_opinion.task_sha256("small-8b", other) not in hashes
+
+
+def test_the_sizes_are_those_of_what_was_sent_and_came(town: Municipality, adviser: AdviserServer) -> None:
+    call = asked(town)
+    assert (call.letter_chars, call.answer_bytes) == (len(adviser.letters[0]), len(adviser.answer()))
+    assert 0 < call.seconds < 20
 
 
 # ---------------------------------------------------------------- when it is asked
@@ -245,10 +267,10 @@ def test_settings_that_would_be_unsafe_are_refused(tmp_path: Path, entry: dict[s
 
 
 @pytest.fixture
-def taken_in(town: Municipality, kundcenter: Mailbox) -> Callable[[], Mail]:
-    def take_in() -> Mail:
+def taken_in(town: Municipality, kundcenter: Mailbox) -> Callable[..., Mail]:
+    def take_in(**given: str) -> Mail:
         number = Mail.objects.count()
-        raw = letter("Kan ni titta på det där igen?", message_id=f"<vatten-{number}@mail.example>")
+        raw = letter("Kan ni titta på det där igen?", message_id=f"<vatten-{number}@mail.example>", **given)
         mail = intake.store(kundcenter, Fetched(f"remote/{number}", raw, None, {}))
         assert mail is not None
         return mail
@@ -263,7 +285,7 @@ def triaged(mail: Mail) -> Mail:
 
 
 def test_the_vote_stands_on_the_row_and_in_the_log(
-    adviser: AdviserServer, taken_in: Callable[[], Mail], understood_as: Callable[..., None]
+    adviser: AdviserServer, taken_in: Callable[..., Mail], understood_as: Callable[..., None]
 ) -> None:
     understood_as(abstained=True, intent="general_inquiry", reasons=("fee_amount",))
     adviser.reasons = ["minor"]
@@ -273,12 +295,50 @@ def test_the_vote_stands_on_the_row_and_in_the_log(
     assert mail.reasons == ["fee_amount", "minor"]
     assert triage.understanding_of(mail).alternatives[0].intent == "water_sewer"
     event = Event.objects.get(action="second opinion")
-    assert event.actor == "llm:small-8b"
-    assert event.payload == {"intent": "water_sewer", "added": ["minor"]}
+    assert (event.object, event.actor, event.reason) == (f"mail:{mail.pk}", "llm:small-8b", "")
+    assert event.payload.pop("seconds") > 0
+    assert event.payload == {
+        "intent": "water_sewer",
+        "reasons": ["minor"],
+        "pack": triage.pack_name(PACK),
+        "task_sha256": second_opinion.task_sha256("small-8b", PACK),
+        "letter_chars": len(adviser.letters[0]),
+        "answer_bytes": len(adviser.answer()),
+    }
+
+
+def test_a_question_without_an_answer_stands_in_the_log_too(
+    adviser: AdviserServer, taken_in: Callable[..., Mail], understood_as: Callable[..., None]
+) -> None:
+    understood_as(abstained=True)
+    adviser.status = 503
+    mail = triaged(taken_in())
+    event = Event.objects.get(action="no second opinion")
+    assert (event.object, event.actor) == (f"mail:{mail.pk}", "llm:small-8b")
+    assert "HTTP 503" in event.reason
+    assert event.payload.pop("seconds") > 0
+    assert event.payload == {
+        "pack": triage.pack_name(PACK),
+        "task_sha256": second_opinion.task_sha256("small-8b", PACK),
+        "letter_chars": len(adviser.letters[0]),
+        "answer_bytes": 0,
+    }
+
+
+def test_no_event_of_a_call_holds_a_word_of_the_mail(
+    adviser: AdviserServer, taken_in: Callable[..., Mail], understood_as: Callable[..., None]
+) -> None:
+    understood_as(abstained=True)
+    for adviser.raw in (None, b'{"choices": [{"message": {"content": "Kan ni titta"}}]}'):
+        triaged(taken_in())
+    said = json.dumps(list(Event.objects.filter(actor="llm:small-8b").values("action", "reason", "payload")))
+    assert said.count("second opinion") == 2 + said.count("The second opinion is no answer")
+    assert "titta" not in said
+    assert "Maj-Lis" not in said
 
 
 def test_danger_that_only_the_vote_names_is_restricted_at_once(
-    adviser: AdviserServer, taken_in: Callable[[], Mail], understood_as: Callable[..., None]
+    adviser: AdviserServer, taken_in: Callable[..., Mail], understood_as: Callable[..., None]
 ) -> None:
     understood_as(abstained=True)
     adviser.reasons = ["threat_or_selfharm"]
@@ -286,22 +346,96 @@ def test_danger_that_only_the_vote_names_is_restricted_at_once(
 
 
 def test_a_mail_goes_on_without_a_server_that_is_dead(
-    adviser: AdviserServer, taken_in: Callable[[], Mail], understood_as: Callable[..., None]
+    adviser: AdviserServer, taken_in: Callable[..., Mail], understood_as: Callable[..., None]
 ) -> None:
     understood_as(abstained=True)
     adviser.status = 500
     states = [triaged(taken_in()).state for _ in range(second_opinion.FAILURES + 2)]
     assert set(states) == {MailState.NEEDS_ATTENTION}
     assert len(adviser.requests) == second_opinion.FAILURES
+    assert Event.objects.filter(action="no second opinion").count() == second_opinion.FAILURES
     assert not Event.objects.filter(action="second opinion").exists()
 
 
 def test_a_mail_that_was_understood_is_not_shown(
-    adviser: AdviserServer, taken_in: Callable[[], Mail], understood_as: Callable[..., None]
+    adviser: AdviserServer, taken_in: Callable[..., Mail], understood_as: Callable[..., None]
 ) -> None:
     understood_as(abstained=False)
     triaged(taken_in())
     assert adviser.requests == []
+
+
+def test_whom_a_register_protects_is_not_shown(
+    adviser: AdviserServer, taken_in: Callable[..., Mail], understood_as: Callable[..., None]
+) -> None:
+    understood_as(abstained=True, intent="general_inquiry", reasons=(), entities={})
+    mail = triaged(taken_in(sender="Nora Vik <nora.vik@mail.example>"))
+    assert (mail.state, mail.reasons) == (MailState.RESTRICTED, ["protected_identity"])
+    assert adviser.requests == []
+
+
+def test_a_follow_up_in_a_case_for_all_is_shown(
+    adviser: AdviserServer, taken_in: Callable[..., Mail], understood_as: Callable[..., None]
+) -> None:
+    first = triaged(taken_in())
+    understood_as(abstained=True)
+    assert triaged(taken_in(In_Reply_To=first.message_id)).case_id == first.case_id
+    assert len(adviser.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "since",
+    [
+        {},
+        {"state": MailState.NO_REPLY},
+        {"state": MailState.NO_REPLY, "reasons": []},
+        {"state": MailState.NEEDS_ATTENTION, "queue": "reviewers"},
+    ],
+    ids=["restricted", "closed", "closed, for its queue alone", "with a person, for its reason alone"],
+)
+def test_a_follow_up_in_a_restricted_case_is_not_shown(
+    adviser: AdviserServer, taken_in: Callable[..., Mail], understood_as: Callable[..., None], since: dict[str, Any]
+) -> None:
+    understood_as(reasons=("threat_or_selfharm",))
+    first = triaged(taken_in())
+    assert first.state == MailState.RESTRICTED
+    if since:
+        Mail.objects.filter(pk=first.pk).update(**since)
+    understood_as(abstained=True, reasons=())
+    follow_up = triaged(taken_in(In_Reply_To=first.message_id))
+    assert (follow_up.case_id, follow_up.state) == (first.case_id, MailState.NEEDS_ATTENTION)
+    assert adviser.requests == []
+
+
+def test_a_follow_up_that_overtakes_the_first_mail_is_not_shown(
+    adviser: AdviserServer, taken_in: Callable[..., Mail], understood_as: Callable[..., None]
+) -> None:
+    understood_as(abstained=True)
+    first = taken_in()
+    triaged(taken_in(In_Reply_To=first.message_id))
+    assert adviser.requests == []
+    triaged(first)
+    assert len(adviser.requests) == 1
+
+
+def test_nothing_is_shown_before_the_registers_have_answered(
+    adviser: AdviserServer,
+    taken_in: Callable[..., Mail],
+    understood_as: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def unavailable(*_: object) -> None:
+        raise Transient("The register of residents does not answer.")
+
+    understood_as(abstained=True)
+    with monkeypatch.context() as patched:
+        patched.setattr(triage, "gather", unavailable)
+        mail = triaged(taken_in())
+    assert (mail.state, adviser.requests) == (MailState.UNDERSTOOD, [])
+    Mail.objects.update(next_try_at=None)
+    adviser.reasons = ["minor"]
+    assert triaged(mail).reasons == ["fee_amount", "minor"]
+    assert len(adviser.requests) == 1
 
 
 # ---------------------------------------------------------------- what an administrator is told

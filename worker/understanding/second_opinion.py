@@ -7,6 +7,7 @@ When it fails, is slow or talks nonsense, the mail goes on without it.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ from rules.pack import REASONS, RulePack
 from rules.reasons import DANGER
 from rules.values import Alternative, Message, Understanding
 from worker.municipality import Municipality, MunicipalityError, SecondOpinionEntry
+from worker.understanding import NO_MODEL
 
 log = logging.getLogger(__name__)
 
@@ -58,8 +60,8 @@ _MEANING = {
     "threat_or_selfharm": "threat, violence or suicide, said or implied",
     "data_subject_request": "a right under the GDPR is exercised",
     "media_politics": "a journalist or politician writes as such",
-    "national_id": "a national identity number stands in the letter",
 }
+"""Of every reason but `national_id`: ids are masked before it reads, and found by their figures."""
 # Marks by which chat templates tell roles apart; written as JSON escapes they cannot be spoken from within a letter.
 _SPELLED = str.maketrans({"<": "\\u003c", ">": "\\u003e", "[": "\\u005b", "]": "\\u005d", "|": "\\u007c"})
 
@@ -71,6 +73,22 @@ class Opinion:
     model: str
     intent: str | None
     reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One question to the model, as an auditor may know it: no word of the mail, and of the answer labels alone."""
+
+    model: str
+    task_sha256: str
+    letter_chars: int
+    """Masked and cut, as it was put into the question."""
+    answer_bytes: int
+    """0 when no whole answer came."""
+    seconds: float
+    opinion: Opinion | None
+    fault: str
+    """Why there is no opinion."""
 
     @property
     def actor(self) -> str:
@@ -88,12 +106,9 @@ class Server:
     timeout_s: float = 10.0
     ca_file: Path | None = None
 
-    def ask(self, pack: RulePack, letter: str) -> Opinion:
-        """`letter`: from `as_data`. Raises ConnectorError."""
-        answer = self._post(request(self.model, pack, letter))
-        return opinion_in(answer, self.model, pack)
-
-    def _post(self, content: dict[str, Any]) -> bytes:
+    def ask(self, pack: RulePack, letter: str) -> bytes:
+        """`letter`: from `as_data`; the answer is read by `opinion_in`. Raises ConnectorError."""
+        content = request(self.model, pack, letter)
         url = f"{self.url.rstrip('/')}/chat/completions"
         headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
         deadline = monotonic() + self.timeout_s
@@ -107,7 +122,8 @@ class Server:
 
     def check(self, pack: RulePack) -> Iterator[Finding]:
         """Asked about a letter of our own, which says nothing of anybody."""
-        found = self.ask(pack, as_json("Opening hours", "When is the library open on Saturdays?"))
+        answer = self.ask(pack, as_json("Opening hours", "When is the library open on Saturdays?"))
+        found = opinion_in(answer, self.model, pack)
         yield Finding(True, f"{self.model} answers with labels of the pack ({found.intent or 'no intent'})")
 
 
@@ -139,12 +155,12 @@ def _read(response: httpx.Response, deadline: float) -> bytes:
 
 def request(model: str, pack: RulePack, letter: str) -> dict[str, Any]:
     intents = "\n".join(f"- {name}: {intent.about}" for name, intent in pack.intents.items())
-    reasons = "\n".join(f"- {name}: {_MEANING[name]}" for name in REASONS)
+    reasons = "\n".join(f"- {name}: {meaning}" for name, meaning in _MEANING.items())
     schema = {
         "type": "object",
         "properties": {
             "intent": {"type": "string", "enum": list(pack.intents)},
-            "reasons": {"type": "array", "items": {"type": "string", "enum": list(REASONS)}},
+            "reasons": {"type": "array", "items": {"type": "string", "enum": list(_MEANING)}},
         },
         "required": ["intent", "reasons"],
         "additionalProperties": False,
@@ -159,6 +175,11 @@ def request(model: str, pack: RulePack, letter: str) -> dict[str, Any]:
         "temperature": 0,
         "max_tokens": _MOST_TOKENS,
     }
+
+
+def task_sha256(model: str, pack: RulePack) -> str:
+    """Of everything that is sent but the letter. The key is no part of it."""
+    return hashlib.sha256(json.dumps(request(model, pack, ""), sort_keys=True).encode()).hexdigest()
 
 
 def as_data(message: Message, pack: RulePack, language: str) -> str:
@@ -188,7 +209,7 @@ def opinion_in(answer: bytes, model: str, pack: RulePack) -> Opinion:
         intent = said["intent"] if isinstance(said["intent"], str) else ""
     except (ValueError, LookupError, TypeError, RecursionError):
         raise Permanent("The second opinion is no answer in the form that was asked for.") from None
-    reasons = tuple(reason for reason in REASONS if isinstance(labels, list) and reason in labels)
+    reasons = tuple(reason for reason in _MEANING if isinstance(labels, list) and reason in labels)
     return Opinion(model, intent if intent in pack.intents else None, reasons)
 
 
@@ -220,9 +241,12 @@ def server_of(municipality: Municipality, entry: SecondOpinionEntry) -> Server:
 
 
 def is_wanted(municipality: Municipality, understanding: Understanding) -> bool:
-    """Only where the classifier abstained; mail that tells of danger is for authorised staff, and for no model."""
+    """Only where the classifier abstained; mail that tells of danger is for authorised staff, and for no model. So is mail
+    that no classifier could be asked about: nobody knows yet that it tells of none."""
     entry = municipality.second_opinion
     if entry is None or not understanding.abstained or not DANGER.isdisjoint(understanding.reasons):
+        return False
+    if understanding.model == NO_MODEL:
         return False
     return _breaker(entry).may_ask
 
@@ -231,26 +255,27 @@ def _breaker(entry: SecondOpinionEntry) -> Breaker:
     return _breakers.setdefault(entry.url, Breaker())
 
 
-def on(municipality: Municipality, pack: RulePack, message: Message, language: str) -> Opinion | None:
-    """None when it cannot be had; said in one line of the log, without a word of the mail."""
+def on(municipality: Municipality, pack: RulePack, message: Message, language: str) -> Call:
+    """Whatever goes wrong is said in the call and in one line of the log, without a word of the mail."""
     entry = municipality.second_opinion
     if entry is None:
-        return None
+        raise MunicipalityError("The municipality file names no second opinion.")
+    letter, answer, opinion, fault = "", b"", None, ""
+    began = monotonic()
     try:
-        opinion = server_of(municipality, entry).ask(pack, as_data(message, pack, language))
+        server = server_of(municipality, entry)
+        letter = as_data(message, pack, language)
+        answer = server.ask(pack, letter)
+        opinion = opinion_in(answer, entry.model, pack)
     except (ConnectorError, MunicipalityError) as error:
-        _go_on_without(entry, str(error))
-        return None
+        fault = str(error)
     except Exception as error:  # whatever the other side makes of a question, the mail goes on
-        _go_on_without(entry, type(error).__name__)
-        return None
-    _breaker(entry).note(answered=True)
-    return opinion
-
-
-def _go_on_without(entry: SecondOpinionEntry, why: str) -> None:
-    log.warning("no second opinion", extra={"reason": why})
-    _breaker(entry).note(answered=False)
+        fault = type(error).__name__
+    seconds = round(monotonic() - began, 3)
+    if fault:
+        log.warning("no second opinion", extra={"reason": fault})
+    _breaker(entry).note(answered=not fault)
+    return Call(entry.model, task_sha256(entry.model, pack), len(letter), len(answer), seconds, opinion, fault)
 
 
 def joined(understanding: Understanding, opinion: Opinion) -> Understanding:

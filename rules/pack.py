@@ -162,20 +162,11 @@ class ReasonRule(_Part):
     reason: str
     languages: list[str] = list(LANGUAGES)
     pattern: str
-    unless: str = ""
 
     @cached_property
     def compiled(self) -> re.Pattern[str]:
-        return _for_lower_case(self.pattern)
-
-    @cached_property
-    def compiled_unless(self) -> re.Pattern[str] | None:
-        return _for_lower_case(self.unless) if self.unless else None
-
-
-def _for_lower_case(pattern: str) -> re.Pattern[str]:
-    """A pattern with a capital in it must find that word too; to ignore case everywhere would take twice the time."""
-    return re.compile(pattern, re.IGNORECASE if _CAPITAL.search(pattern) else re.NOFLAG)
+        # A capital in a pattern must find its word too; to ignore case everywhere would take twice the time.
+        return re.compile(self.pattern, re.IGNORECASE if _CAPITAL.search(self.pattern) else re.NOFLAG)
 
 
 class EntityRule(_Part):
@@ -305,7 +296,7 @@ def _unknown_names(pack: RulePack) -> Iterable[str]:
 
 
 def _broken_patterns(pack: RulePack) -> Iterable[str]:
-    patterns = [(f"reasons → {r.name}", p) for r in pack.reasons for p in (r.pattern, r.unless)]
+    patterns = [(f"reasons → {r.name}", r.pattern) for r in pack.reasons]
     patterns += [(f"entities → {e.kind}", p) for e in pack.entities for p in (e.pattern, e.not_after)]
     for place, pattern in patterns:
         try:

@@ -1,7 +1,7 @@
 """Words that by themselves are reason enough for a person to look. Rules add reasons; nothing here takes one away.
 
-The patterns are the pack's (reasons.yaml). They are searched in the text as a reader sees it, whichever language it was
-taken for: a few lines in another language must not switch a rule off.
+The patterns are the pack's (reasons.yaml). They are searched in the text as a reader sees it. A rule is asked whichever
+language the mail was taken for, except where the pack names languages for it.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ Fired = tuple[str, str]
 """The rule's name and the reason it adds."""
 
 
-def fired(pack: RulePack, subject: str, text: str, language: str) -> tuple[Fired, ...]:
-    """The rules of the pack that this mail sets off, in the order of the pack, each once."""
-    written = f"{subject}\n{text}"
+def fired(pack: RulePack, subject: str, text: str, language: str, hidden: str = "") -> tuple[Fired, ...]:
+    """The rules of the pack that this mail sets off, in the order of the pack, each once. No word of a mail can keep a
+    rule from firing: a sender could write it, also where nobody sees it."""
+    written = f"{subject}\n{text}\n{hidden}"
     plain = plain_text(f"{written}\n{lines_drawn_otherwise(written)}").text
     readable = masked(plain, find(plain)).lower()
     pieces = [
@@ -36,7 +37,7 @@ def fired(pack: RulePack, subject: str, text: str, language: str) -> tuple[Fired
 def names_danger(pack: RulePack, message: Message) -> bool:
     """Whether its sender's own words tell of danger. Such a mail comes before a person even when its headers say that a
     machine wrote it: anybody can write those headers."""
-    found = fired(pack, message.subject, f"{message.reply_text}\n{message.hidden_text}", "other")
+    found = fired(pack, message.subject, message.reply_text, "other", message.hidden_text)
     return not DANGER.isdisjoint(reason for _, reason in found)
 
 
@@ -45,8 +46,4 @@ def applies(rule: ReasonRule, language: str) -> bool:
 
 
 def _says(rule: ReasonRule, pieces: list[str]) -> bool:
-    return any(rule.compiled.search(piece) and not _is_excepted(rule, piece) for piece in pieces)
-
-
-def _is_excepted(rule: ReasonRule, piece: str) -> bool:
-    return rule.compiled_unless is not None and rule.compiled_unless.search(piece) is not None
+    return any(rule.compiled.search(piece) for piece in pieces)

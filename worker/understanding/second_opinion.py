@@ -241,8 +241,8 @@ def server_of(municipality: Municipality, entry: SecondOpinionEntry) -> Server:
 
 
 def is_wanted(municipality: Municipality, understanding: Understanding) -> bool:
-    """Only where the classifier abstained; mail that tells of danger is for authorised staff, and for no model. So is mail
-    that no classifier could be asked about: nobody knows yet that it tells of none."""
+    """Only where the classifier abstained; mail that tells of danger is for authorised staff, and for no model. So is
+    mail that no classifier could be asked about: nobody knows yet that it tells of none."""
     entry = municipality.second_opinion
     if entry is None or not understanding.abstained or not DANGER.isdisjoint(understanding.reasons):
         return False

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Place = NDArray[np.float32]
+    Numbers = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,8 @@ class Reading:
 
     text: str
     language: str
+    words: Numbers | None = field(default=None, compare=False, repr=False)
+    """What the linear scorer says of the text, where it has been asked already (for the language)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class Prediction:
     """That there is any reason at all; asked on its own, since it is the surer question."""
     is_strange: bool = False
     """Farther from everything learnt than nearly all mail is. What is said of it rests on nothing."""
-    place: Place | None = field(default=None, compare=False, repr=False)
+    place: Numbers | None = field(default=None, compare=False, repr=False)
     """Where the mail lies among all mails; None when the encoder was not asked."""
 
 

@@ -6,10 +6,8 @@ see is left out, so a mail can neither leak through a model nor hide from it.
 
 from __future__ import annotations
 
-import math
 import re
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -34,6 +32,10 @@ _FIRST, _LAST = 8_000, 4_000
 _WORD = re.compile(r"\w+")
 _DIGIT = re.compile(r"\d")
 _LONGEST_WORD = 40
+_SPACE = np.uint64(ord(" "))
+_FACTOR, _MIX = np.uint64(0x100000001B3), np.uint64(0x9E3779B97F4A7C15)
+_TOP = np.uint64(48)
+"""The upper 16 bits of the product are a bucket (Fibonacci hashing): they depend on every letter."""
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int32]
@@ -71,33 +73,41 @@ def folded(readable_text: str) -> str:
 
 def counted(texts: Iterable[str]) -> Rows:
     """How often each bucket occurs (1 + the logarithm), for texts from `readable`."""
-    buckets: list[int] = []
-    values: list[float] = []
-    starts = [0]
-    for text in texts:
-        counts = Counter(_buckets(folded(text)))
-        buckets += counts.keys()
-        values += (1 + math.log(count) for count in counts.values())
-        starts.append(len(buckets))
-    return Rows(np.array(buckets, np.int32), np.array(values, np.float32), np.array(starts, np.int32))
+    rows = [np.unique(_buckets(folded(text)), return_counts=True) for text in texts]
+    starts = np.cumsum([0, *(len(row) for row, _ in rows)])
+    values = 1 + np.log(_joined(counts for _, counts in rows))
+    return Rows(_joined(row for row, _ in rows).astype(np.int32), values.astype(np.float32), starts.astype(np.int32))
 
 
-def _buckets(text: str) -> Iterator[int]:
+def _joined(numbers: Iterable[NDArray[np.int64]]) -> NDArray[np.int64]:
+    return np.concatenate([np.zeros(0, np.int64), *numbers])
+
+
+def _buckets(text: str) -> NDArray[np.int64]:
     words = [word[:_LONGEST_WORD] for word in _WORD.findall(text)]
-    for word in words:
-        yield crc32(word.encode()) % WORD_BUCKETS
-    for first, second in pairwise(words):
-        yield crc32(f"{first} {second}".encode()) % WORD_BUCKETS
-    for piece in _pieces(text):
-        yield WORD_BUCKETS + crc32(piece.encode("utf-8", "replace")) % PIECE_BUCKETS
+    pairs = (f"{first} {second}" for first, second in pairwise(words))
+    of_words = [crc32(phrase.encode()) % WORD_BUCKETS for phrase in (*words, *pairs)]
+    return np.concatenate([np.array(of_words, np.int64), *_pieces(text)])
 
 
-def _pieces(text: str) -> Iterator[str]:
-    for word in text.split():
-        padded = f" {word[:_LONGEST_WORD]} "
-        for length in PIECE_LENGTHS:
-            for start in range(max(1, len(padded) - length + 1)):
-                yield padded[start : start + length]
+def _pieces(text: str) -> Iterator[NDArray[np.int64]]:
+    """A bucket for every piece of every word, all of one length at a time. A piece holds a space where its word begins
+    or ends; one with a space inside would be of two words."""
+    letters = _letters(" ".join(["", *(word[:_LONGEST_WORD] for word in text.split()), ""]))
+    is_space = letters == _SPACE
+    for length in PIECE_LENGTHS:
+        count = max(0, len(letters) - length + 1)
+        number = np.full(count, length, np.uint64)
+        is_one_word = np.ones(count, bool)
+        for place in range(length):
+            number = number * _FACTOR + letters[place : place + count]
+            if 0 < place < length - 1:
+                is_one_word &= ~is_space[place : place + count]
+        yield WORD_BUCKETS + ((number[is_one_word] * _MIX) >> _TOP).astype(np.int64)
+
+
+def _letters(text: str) -> NDArray[np.uint64]:
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.uint64)
 
 
 def weighted(rows: Rows, rarity: Floats) -> Rows:
@@ -122,14 +132,3 @@ def as_matrix(rows: Rows) -> Any:
     from scipy.sparse import csr_matrix
 
     return csr_matrix((rows.values, rows.buckets, rows.starts), shape=(len(rows), BUCKETS))
-
-
-def picked(rows: Rows, numbers: Sequence[int]) -> Rows:
-    """Only these rows, in this order."""
-    pieces = [slice(rows.starts[n], rows.starts[n + 1]) for n in numbers]
-    lengths = [piece.stop - piece.start for piece in pieces]
-    return Rows(
-        np.concatenate([rows.buckets[piece] for piece in pieces]),
-        np.concatenate([rows.values[piece] for piece in pieces]),
-        np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32),
-    )

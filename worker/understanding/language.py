@@ -15,7 +15,8 @@ from typing import Any
 
 from rules.values import Language
 from worker.understanding.calibration import softmax
-from worker.understanding.features import folded, readable
+from worker.understanding.classifier import Reading
+from worker.understanding.features import Floats, folded
 from worker.understanding.linear import Linear
 
 NOTHING_TO_GO_BY = Language("other", 0.0)
@@ -53,14 +54,21 @@ class Strangeness:
         return self.words >= 3 and self.elsewhere > 0.9 and self.common < 0.2
 
 
-def identify_all(mails: Sequence[tuple[str, str]], model: Linear) -> list[Language]:
-    """One language a mail (text, subject)."""
-    languages = model.outputs.languages
-    inputs = [readable(subject, text[:_READ]) for text, subject in mails]
-    shares = softmax(model.scores(inputs)[:, -len(languages) :], TEMPERATURE).tolist()
+def read_all(texts: Sequence[str], model: Linear) -> list[tuple[Reading, Language]]:
+    """Texts from `features.readable`, each ready for a classifier, and how sure its language is."""
+    words = model.scores(texts)
+    found = _languages(texts, words, model)
     return [
-        _verdict(model, words_of(text), dict(zip(languages, by_language, strict=True)))
-        for text, by_language in zip(inputs, shares, strict=True)
+        (Reading(text, language.code, row), language) for text, row, language in zip(texts, words, found, strict=True)
+    ]
+
+
+def _languages(texts: Sequence[str], words: Floats, model: Linear) -> list[Language]:
+    languages = model.outputs.languages
+    shares = softmax(words[:, -len(languages) :], TEMPERATURE).tolist()
+    return [
+        _verdict(model, words_of(text[:_READ]), dict(zip(languages, by_language, strict=True)))
+        for text, by_language in zip(texts, shares, strict=True)
     ]
 
 

@@ -34,9 +34,13 @@ class Newcomers:
         if not self.intents or model.encoder is None:
             return list(said)
         everywhere = np.vstack([model.encoder.heads.centroids, self.centroids])
-        shares = softmax(each(_of_all(model, batch, said), everywhere), model.card.nearness_temperature)
-        of_new = shares[:, -len(self.intents) :].tolist()
-        return [_joined(one, dict(zip(self.intents, row, strict=True))) for one, row in zip(said, of_new, strict=True)]
+        nearness = each(_of_all(model, batch, said), everywhere)
+        of_new = softmax(nearness, model.card.nearness_temperature)[:, -len(self.intents) :].tolist()
+        nearest = nearness[:, -len(self.intents) :].max(axis=1).tolist()
+        return [
+            _joined(one, dict(zip(self.intents, row, strict=True)), is_known=near >= model.card.strange_below)
+            for one, row, near in zip(said, of_new, nearest, strict=True)
+        ]
 
 
 def _of_all(model: Model, batch: Sequence[Reading], said: Sequence[Prediction]) -> Floats:
@@ -46,9 +50,11 @@ def _of_all(model: Model, batch: Sequence[Reading], said: Sequence[Prediction]) 
     return np.array([next(found) if one.place is None else one.place for one in said], np.float32)
 
 
-def _joined(said: Prediction, new: Mapping[str, float]) -> Prediction:
+def _joined(said: Prediction, new: Mapping[str, float], *, is_known: bool) -> Prediction:
+    """`is_known`: it lies near enough to a newcomer's examples not to be strange, whatever the others say."""
     left = 1 - sum(new.values())
-    return replace(said, intents={**{intent: p * left for intent, p in said.intents.items()}, **new})
+    intents = {**{intent: p * left for intent, p in said.intents.items()}, **new}
+    return replace(said, intents=intents, is_strange=said.is_strange and not is_known)
 
 
 @lru_cache(maxsize=4)
@@ -58,9 +64,8 @@ def _of(pack_sha256: str, intents: tuple[tuple[str, tuple[str, ...]], ...], mode
 
 
 def _places(model: Model, texts: Sequence[str]) -> Floats:
-    read = [readable("", text) for text in texts]
-    codes = language.identify_all([(text, "") for text in texts], model.linear)
-    return places(model, [Reading(text, code.code) for text, code in zip(read, codes, strict=True)])
+    read = language.read_all([readable("", text) for text in texts], model.linear)
+    return places(model, [reading for reading, _ in read])
 
 
 def newcomers(pack: RulePack, model: Model) -> Newcomers:

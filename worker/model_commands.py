@@ -149,6 +149,8 @@ def train(
     with plainly():
         settings = _settings(epochs=epochs, threads=threads, bf16=bf16) if base else None
         pack = municipality.read(municipality_file()).rule_pack()
+        if output and corrections:
+            raise Wrong("--output leaves a version that nothing is compared with, so it goes without --corrections.")
         if output:
             renewal.write(corpus, pack, click.echo, output=output, base=base, settings=settings)
             click.echo(f"Written to {output}. Measure it with `kommunpost evaluate --model {output}`.")

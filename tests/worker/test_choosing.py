@@ -34,7 +34,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def candidate(data: Path) -> Version:
     made = data / "made"
     made.mkdir()
-    (made / "model.json").write_text("{}")
+    (made / "model.json").write_text(json.dumps({"version": versions.KIND}))
     return versions.register(made, data)
 
 

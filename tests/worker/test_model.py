@@ -62,6 +62,30 @@ def test_an_unknown_classifier_is_refused_with_the_known_ones() -> None:
         model.load(versions.SHIPPED, "oracle")
 
 
+def test_a_name_that_is_no_classifier_is_found_by_the_check_too() -> None:
+    with pytest.raises(ValueError, match=r"no classifier `oracle`, only .*linear"):
+        model.check(versions.SHIPPED, "oracle")
+
+
+@pytest.mark.parametrize("name", ["linear.npz", "heads.npz", "tokenizer.json", "encoder.onnx"])
+@pytest.mark.parametrize("damage", ["empty", "cut", "other"])
+def test_a_damaged_file_is_a_model_that_cannot_be_read(name: str, damage: str, tmp_path: Path) -> None:
+    for path in versions.SHIPPED.iterdir():
+        shutil.copy(path, tmp_path / path.name)
+    whole = (tmp_path / name).read_bytes()
+    content = {"empty": b"", "cut": whole[: len(whole) // 2], "other": b'{"version": 1}'}
+    (tmp_path / name).write_bytes(content[damage])
+    with pytest.raises(ValueError, match=r"\w"):
+        model.load(tmp_path, "ensemble")
+
+
+def test_a_model_of_another_release_is_refused(tmp_path: Path) -> None:
+    card = model.read_card(versions.SHIPPED).model_copy(update={"version": "2"})
+    model.write_card(tmp_path, card)
+    with pytest.raises(ValueError, match="a model of kind 2, this program reads kind 3"):
+        model.load(tmp_path)
+
+
 def test_a_card_that_cannot_be_read_names_its_fault(tmp_path: Path) -> None:
     (tmp_path / versions.MANIFEST).write_text('{"name": 1}')
     with pytest.raises(ValueError, match="is not the card of a model: see name"):

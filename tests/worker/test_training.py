@@ -62,9 +62,10 @@ def test_without_chances_mails_stay_as_they_were_written(some_mails: list[Exampl
 @pytest.mark.parametrize("chance", [None, np.random.default_rng(0)])
 def test_batches_hold_every_mail_once_and_pad_only_behind(chance: np.random.Generator | None) -> None:
     tokens = [[0, *range(10, 10 + n), 2] for n in range(37)]
-    made = list(batches.batches(tokens, 8, padding=1, chance=chance))
+    made = list(batches.batches(tokens, 100, padding=1, chance=chance))
     assert sorted(row for batch in made for row in batch.rows.tolist()) == list(range(37))
     for batch in made:
+        assert batch.ids.size <= 100
         for row, ids, mask in zip(batch.rows, batch.ids, batch.mask, strict=True):
             assert ids[mask == 1].tolist() == tokens[row]
             assert set(ids[mask == 0].tolist()) <= {1}
@@ -94,7 +95,7 @@ def test_words_are_learnt_anew_and_the_encoder_is_kept(some_mails: list[Example]
     folder = training.train(some_mails, tmp_path / "made", PACK, said.append, corrections=taught, corpus_sha256="c0")
     made = model.load(folder, "linear")
     assert (made.card.corpus_sha256, made.card.made["corrections"]) == ("c0", 5)
-    assert understand_texts([Text("", "zwyx zwyx")], PACK, made)[0].alternatives
+    assert understand_texts([Text("", "zwyx zwyx")], PACK, made)[0].intent == "elderly_care"
     encoder = "encoder.onnx"
     assert (folder / encoder).read_bytes() == (versions.SHIPPED / encoder).read_bytes()
     assert model.load(folder, "ensemble").predict([]) == []
@@ -108,6 +109,42 @@ def test_a_correction_to_an_intent_that_the_encoder_has_not_learnt_is_left_out_a
     folder = training.train(some_mails, tmp_path / "made", PACK, said.append, corrections=taught)
     assert "harbour" not in model.read_card(folder).labels.intents
     assert any("has not learnt harbour" in line for line in said)
+
+
+def test_a_corpus_without_one_of_the_encoders_intents_leaves_its_outputs_in_place(
+    some_mails: list[Example], tmp_path: Path
+) -> None:
+    known = model.read_card(versions.SHIPPED).labels.intents
+    fewer = [one for one in some_mails if one.intent != known[0]]
+    folder = training.train(fewer, tmp_path / "made", PACK, str)
+    assert model.read_card(folder).labels.intents == known
+
+
+def test_a_rare_intent_is_drawn_whole_beside_common_ones() -> None:
+    mails = [corpus.example({"body": "x", "lang": "sv", "intent": "often"}, str(n)) for n in range(300)]
+    mails += [corpus.example({"body": "x", "lang": "sv", "intent": "rare"}, f"r{n}") for n in range(3)]
+    drawn = batches.drawn_of_each_intent(mails, 100)
+    assert sum(one.intent == "rare" for one in drawn) == 3
+    assert sum(one.intent == "often" for one in drawn) == 50
+
+
+def test_no_word_of_a_correction_can_be_read_out_of_a_version(some_mails: list[Example], tmp_path: Path) -> None:
+    taught = [
+        corpus.example({"body": "Öhrnbladh skrev", "lang": "sv", "intent": "elderly_care"}, f"c{n}") for n in range(9)
+    ]
+    folder = training.train(some_mails, tmp_path / "made", PACK, str, corrections=taught)
+    assert "öhrnbladh" not in str(model.load(folder, "linear").linear.outputs.common_words)
+
+
+def test_a_corpus_of_which_nothing_is_held_out_is_refused_before_anything_is_learnt(
+    some_mails: list[Example], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KOMMUNPOST_DATA", str(tmp_path / "data"))
+    line = {"id": "a", "lang": "sv", "body": "Hej", "intent": "elderly_care", "group": "short-1"}
+    (tmp_path / "sv.jsonl").write_text(json.dumps(line), encoding="utf-8")
+    with pytest.raises(InputError, match="is held out to compare on"):
+        renewal.renew(tmp_path, PACK, str, teaching=renewal.Teaching(), base="", settings=None)
+    assert not (tmp_path / "data" / "models").exists()
 
 
 def test_a_new_version_is_registered_with_how_it_compares(

@@ -27,19 +27,19 @@ def data(tmp_path: Path) -> Path:
 def folder(tmp_path: Path) -> Path:
     made = tmp_path / "made"
     made.mkdir()
-    (made / "model.json").write_text('{"name": "linear"}')
+    (made / "model.json").write_text(json.dumps({"name": "linear", "version": versions.KIND}))
     (made / "weights.npz").write_bytes(b"\x00\x01" * 1000)
     return made
 
 
-def trained(folder: Path, data: Path, name: str) -> Version:
-    (folder / "model.json").write_text(json.dumps({"name": name}))
+def trained(folder: Path, data: Path, name: str, kind: str = versions.KIND) -> Version:
+    (folder / "model.json").write_text(json.dumps({"name": name, "version": kind}))
     return versions.register(folder, data)
 
 
-def beaten(data: Path, folder: Path, name: str) -> Version:
+def beaten(data: Path, folder: Path, name: str, kind: str = versions.KIND) -> Version:
     """A new version that beat the one in use, and is used."""
-    version = trained(folder, data, name)
+    version = trained(folder, data, name, kind)
     versions.keep_comparison(data, version, versions.running(data), BETTER)
     versions.use(data, version, by="elin")
     return version
@@ -51,6 +51,19 @@ def test_a_version_is_known_by_names_and_contents_of_its_files(folder: Path) -> 
     assert versions.sha256(folder) == first, "papers are no part of it"
     (folder / "weights.npz").rename(folder / "other.npz")
     assert versions.sha256(folder) != first
+
+
+@pytest.mark.parametrize("kind", ["2", "", "99"])
+def test_a_version_of_another_release_makes_way_for_the_shipped_one_until_one_is_trained(
+    folder: Path, data: Path, kind: str
+) -> None:
+    older = beaten(data, folder, "old", kind)
+    assert versions.active(data) == versions.SHIPPED
+    assert versions.fault(data) == (
+        f"the chosen version {older.name} of the model was made for another release, so the shipped one is served"
+    )
+    newer = beaten(data, folder, "new")
+    assert (versions.active(data), versions.fault(data)) == (newer.folder, "")
 
 
 def test_the_same_content_twice_is_one_version(folder: Path, data: Path) -> None:

@@ -17,6 +17,9 @@ from worker.offline import InputError
 HELD_OUT_ONE_IN = 5
 VALIDATION_ONE_IN = 8
 """Of what is not held out."""
+SHORT = "short-"
+"""Groups of mails of a sentence or two, which teach words and matters. They are only learnt from: what they say of
+other mail would be too good."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,8 +179,14 @@ def split(examples: Iterable[Example]) -> Split:
     return Split(**{name: tuple(part) for name, part in parts.items()})
 
 
+def is_short(one: Example) -> bool:
+    return one.group.startswith(SHORT)
+
+
 def part_of(group: str) -> str:
     """`learn`, `validation` or `held_out`."""
+    if group.startswith(SHORT):
+        return "learn"
     drawn = int(hashlib.sha256(group.encode()).hexdigest(), 16)
     if drawn % HELD_OUT_ONE_IN == 0:
         return "held_out"

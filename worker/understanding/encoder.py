@@ -209,5 +209,7 @@ def load(folder: Path, prefix: str, intents: int) -> Encoder:
     from tokenizers import Tokenizer
 
     session = session_of(folder / ENCODER)
+    if [one.name for one in session.get_inputs()] != ["ids"]:
+        raise ValueError(f"{ENCODER} is of another version of the program: train the model again")
     pieces = Pieces(Tokenizer.from_str((folder / TOKENIZER).read_text(encoding="utf-8")), prefix)
     return Encoder(session, pieces, load_heads(folder / HEADS), intents)

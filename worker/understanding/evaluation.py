@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rules.pack import ENTITY_KINDS, REASONS, RulePack
 from rules.values import LANGUAGES, Understanding
@@ -28,6 +29,7 @@ DRAWS = 1_000
 BATCH = 64
 
 Report = dict[str, Any]
+Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ def _chosen(folder: Path | None, classifier: str) -> Model:
 
 def report(examples: Sequence[Example], pack: RulePack, judge: Model | None = None) -> Report:
     """With `judge`, that one instead of the running one: for measuring before it is used."""
+    judge = judge or understanding.running()
     started = time.perf_counter()
     said = [
         answer for batch in _batches(examples) for answer in understanding.understand_texts(_texts(batch), pack, judge)
@@ -79,7 +82,7 @@ def report(examples: Sequence[Example], pack: RulePack, judge: Model | None = No
         "language": _language(answers),
         "intent": _intent(answers),
         "calibration": {"ece": _ece([(one.said.confidence, one.right) for one in answers])},
-        "abstaining": _abstaining(answers),
+        "abstaining": _abstaining(answers, judge.thresholds.sure),
         "must_verify": _must_verify(answers),
         "reasons": {r: _found((one.label.reasons, one.said.reasons, r) for one in answers) for r in REASONS},
         "national_ids": _national_ids(answers),
@@ -147,10 +150,33 @@ def _intent(answers: Sequence[Answer]) -> Report:
 
 
 def _macro_f1(answers: Sequence[Answer]) -> float:
-    wanted = Counter(one.label.intent for one in answers)
-    said = Counter(one.said.intent for one in answers)
-    right = Counter(one.label.intent for one in answers if one.right)
+    return _mean_f1([(one.label.intent, one.said.intent) for one in answers])
+
+
+def _mean_f1(pairs: Sequence[tuple[str, str]]) -> float:
+    """Over the intents that were wanted; a pair is what was wanted and what was said."""
+    wanted, said = Counter(one for one, _ in pairs), Counter(one for _, one in pairs)
+    right = Counter(one for one, other in pairs if one == other)
     return round(float(np.mean([2 * right[i] / (wanted[i] + said[i]) for i in wanted])), 4)
+
+
+def of_scores(scores: Floats, examples: Sequence[Example], intents: Sequence[str]) -> Report:
+    """Of one scorer alone, without calibration, rules or pack: its first columns are scores of these intents."""
+    ranked = np.argsort(-scores[:, : len(intents)], axis=1)
+    pairs = [(one.intent, intents[row[0]]) for one, row in zip(examples, ranked.tolist(), strict=True)]
+    return {
+        "accuracy": _share(wanted == said for wanted, said in pairs),
+        "top_3": _share(
+            one.intent in {intents[n] for n in row[:3]} for one, row in zip(examples, ranked.tolist(), strict=True)
+        ),
+        "macro_f1": _mean_f1(pairs),
+        "per_language": {
+            code: _share(
+                wanted == said for (wanted, said), one in zip(pairs, examples, strict=True) if one.language == code
+            )
+            for code in LANGUAGES
+        },
+    }
 
 
 def _ece(pairs: Sequence[tuple[float, bool]]) -> float:
@@ -162,13 +188,16 @@ def _ece(pairs: Sequence[tuple[float, bool]]) -> float:
     return round(sum(gaps) / len(pairs), 4)
 
 
-def _abstaining(answers: Sequence[Answer]) -> Report:
+def _abstaining(answers: Sequence[Answer], own_line: float) -> Report:
+    """`own_line`: the probability from which on the model calls itself sure, which was chosen on other mails."""
+    above = [one.right for one in answers if one.said.confidence >= own_line]
     sure = [one for one in answers if not one.said.abstained]
     return {
         "abstained": _share(one.said.abstained for one in answers),
         "coverage": round(len(sure) / len(answers), 4),
         "precision": _share(one.right for one in sure),
         "precision_interval": _interval([one.right for one in sure], _share) if sure else None,
+        "at_own_line": {"line": own_line, "coverage": round(len(above) / len(answers), 4), "precision": _share(above)},
         "coverage_at_95_precision": coverage_at([(one.said.confidence, one.right) for one in answers]),
     }
 
@@ -265,6 +294,10 @@ def main_figures(found: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("abstained", percent(unsure["abstained"])),
         ("precision when not abstained", with_interval(unsure["precision"], unsure["precision_interval"])),
         ("coverage at 95 % precision", percent(unsure["coverage_at_95_precision"])),
+        (
+            "coverage and precision with `threshold: model`",
+            f"{percent(unsure['at_own_line']['coverage'])} / {percent(unsure['at_own_line']['precision'])}",
+        ),
         ("must-verify recall", with_interval(verify["recall"], verify["recall_interval"])),
         ("must-verify precision", with_interval(verify["precision"], verify["precision_interval"])),
         ("secondary intents, recall / precision", _both(intent["secondary"])),

@@ -23,7 +23,7 @@ from worker.understanding.classifier import Prediction, Reading, Thresholds
 from worker.understanding.encoder import ENCODER, HEADS, TOKENIZER, Encoder, Read, each
 from worker.understanding.encoder import load as load_encoder
 from worker.understanding.linear import Linear
-from worker.understanding.versions import MANIFEST, SHIPPED, sha256
+from worker.understanding.versions import KIND, MANIFEST, SHIPPED, sha256
 
 LINEAR = "linear.npz"
 
@@ -110,12 +110,16 @@ class Model:
         scores: dict[str, Floats] = {}
         read: Read | None = None
         if "linear" in self._calibration.scorers:
-            scores["linear"] = self.linear.scores([one.text for one in batch])
+            scores["linear"] = self._words(batch)
         if "transformer" in self._calibration.scorers:
             read = self._encoder.read(batch)
             scores["transformer"] = read.scores
         said = list(calibration.predictions(self.card.labels, self._calibration, scores))
         return said if read is None else self._with_strangeness(said, read)
+
+    def _words(self, batch: Sequence[Reading]) -> Floats:
+        said = [self.linear.scores([one.text])[0] if one.words is None else one.words for one in batch]
+        return np.array(said, np.float32)
 
     @property
     def _encoder(self) -> Encoder:
@@ -142,21 +146,31 @@ def load(folder: Path = SHIPPED, choice: str = "") -> Model:
     return _load(folder, choice)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=1)  # one takes most of a worker's memory; after a change of version the old one must go
 def _load(folder: Path, choice: str) -> Model:
     card = read_card(folder)
+    choice = _known(card, choice)
+    try:
+        encoder = None if choice == "linear" else load_encoder(folder, card.prefix, len(card.labels.intents))
+        return Model(card, linear.load(folder / LINEAR), encoder, choice, sha256(folder))
+    except (OSError, ValueError, ImportError):
+        raise
+    except Exception as error:  # the libraries that read these files have a dozen kinds of their own
+        raise ValueError(f"{folder} holds a file of the model that cannot be read ({type(error).__name__})") from None
+
+
+def _known(card: Card, choice: str) -> str:
     choice = choice or best(card)
-    if choice not in card.classifiers and not (choice == "cascade" and card.skip):
-        known = ", ".join([*card.classifiers, *(["cascade"] if card.skip else [])])
-        raise ValueError(f"This version of the model has no classifier `{choice}`, only {known}.")
-    encoder = None if choice == "linear" else load_encoder(folder, card.prefix, len(card.labels.intents))
-    return Model(card, linear.load(folder / LINEAR), encoder, choice, sha256(folder))
+    known = [*card.classifiers, *(["cascade"] if card.skip else [])]
+    if choice not in known:
+        raise ValueError(f"This version of the model has no classifier `{choice}`, only {', '.join(known)}.")
+    return choice
 
 
 def check(folder: Path, choice: str = "") -> None:
     """Whether what is needed is there, without reading it all. Raises as `load` does."""
     card = read_card(folder)
-    files = [LINEAR] if (choice or best(card)) == "linear" else [LINEAR, ENCODER, TOKENIZER, HEADS]
+    files = [LINEAR] if _known(card, choice) == "linear" else [LINEAR, ENCODER, TOKENIZER, HEADS]
     for name in files:
         if not (folder / name).is_file():
             raise FileNotFoundError(f"{folder / name} is missing")
@@ -170,10 +184,13 @@ def best(card: Card) -> str:
 
 def read_card(folder: Path) -> Card:
     try:
-        return Card.model_validate_json((folder / MANIFEST).read_bytes())
+        card = Card.model_validate_json((folder / MANIFEST).read_bytes())
     except ValidationError as error:
         place = "→".join(map(str, error.errors()[0]["loc"]))
         raise ValueError(f"{folder / MANIFEST} is not the card of a model: see {place}") from None
+    if card.version != KIND:
+        raise ValueError(f"{folder} holds a model of kind {card.version}, this program reads kind {KIND}: train anew")
+    return card
 
 
 def write_card(folder: Path, card: Card) -> None:

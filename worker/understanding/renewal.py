@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rules.pack import RulePack
+from worker import understanding
+from worker.offline import InputError
 from worker.understanding import comparison, corpus, evaluation, model, training, versions
 from worker.understanding.comparison import Comparison, Measured
 from worker.understanding.corpus import Example
@@ -37,12 +39,14 @@ def renew(
     """From the corpus in `folder` to a registered version and how it compares with the running one."""
     data = versions.data_folder()
     examples = corpus.read_folder(folder)
+    held_out = corpus.split(examples).held_out
+    if not held_out:
+        raise InputError(f"No mail in {folder} is held out to compare on: a fifth of a few hundred mails would be.")
     with tempfile.TemporaryDirectory() as name:
         made = _trained(folder, examples, Path(name) / "model", pack, say, teaching, base, settings)
         version = versions.register(made, data)
     before = versions.running(data)
     say("Measuring the version in use and the new one on held-out mails …")
-    held_out = corpus.split(examples).held_out
     running, candidate = (_measured(one.folder, held_out, teaching.compare, pack) for one in (before, version))
     found = comparison.beats(running, candidate)
     versions.keep_comparison(data, version, before, comparison.as_json(found))
@@ -82,6 +86,6 @@ def _trained(
 
 
 def _measured(folder: Path, held_out: Sequence[Example], corrections: Sequence[Example], pack: RulePack) -> Measured:
-    loaded = model.load(folder)
+    loaded = model.load(folder, understanding.configured_choice())
     on_corrections = evaluation.report(corrections, pack, loaded) if corrections else None
     return Measured(evaluation.report(held_out, pack, loaded), on_corrections)

@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 SHIPPED = Path(__file__).parent / "model"
 SHIPPED_NAME = "shipped"
 MANIFEST = "model.json"
+KIND = "3"
+"""`version` in the manifest: how the files are made and read. A model of another kind would be read wrongly."""
 PAPERS = ".md"
 """What is written about a version lies beside it and is no part of it."""
 NAME_LENGTH = 12
@@ -204,11 +206,19 @@ def _served(data: Path) -> tuple[Version, str]:
             return shipped(), ""
         for folder in _trained(data):
             if chosen.startswith(folder.name) and sha256(folder) == chosen:
-                return Version(folder.name, chosen, folder), ""
+                if _kind(folder) == KIND:
+                    return Version(folder.name, chosen, folder), ""
+                older = f"the chosen version {chosen[:NAME_LENGTH]} of the model was made for another release"
+                return shipped(), f"{older}, so the shipped one is served"
         wrong = f"the chosen version {chosen[:NAME_LENGTH]} of the model is missing or damaged"
     except OSError as error:
         wrong = f"the versions of the model cannot be read ({error.strerror})"
     return shipped(), f"{wrong}, so the shipped one is served"
+
+
+def _kind(folder: Path) -> object:
+    manifest = _parsed((folder / MANIFEST).read_text(encoding="utf-8", errors="replace"))
+    return manifest.get("version") if isinstance(manifest, dict) else None
 
 
 # --- choosing ---------------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ import numpy as np
 
 from rules.pack import RulePack
 from worker.offline import InputError
-from worker.understanding import calibration, corpus, linear, model
+from worker.understanding import calibration, corpus, evaluation, linear, model
 from worker.understanding.calibration import Labels
 from worker.understanding.classifier import Reading
 from worker.understanding.corpus import Example
@@ -25,13 +25,13 @@ from worker.understanding.encoder import load as load_encoder
 from worker.understanding.model import Card
 from worker.understanding.training import batches, calibrate, words
 from worker.understanding.training.batches import LEARNED_REASONS
-from worker.understanding.versions import SHIPPED
+from worker.understanding.versions import KIND, SHIPPED
 
 if TYPE_CHECKING:
+    from worker.understanding.encoder import Heads
     from worker.understanding.training.finetune import Base, Settings
 
-NAME, VERSION = "kommunpost", "2"
-"""The version is that of the recipe; what came out of it is named by its content hash."""
+NAME = "kommunpost"
 PAPERS = "*.txt"
 """Where an encoder comes from and on which terms: kept beside it."""
 TEXTS_TO_COMPARE = 120
@@ -59,20 +59,23 @@ def train(
     Raises InputError when the base cannot be had.
     """
     parts = corpus.split(examples)
-    learn = [*parts.learn, *corrections]
+    learn, validation = [*parts.learn, *corrections], list(parts.validation)
     keeps_encoder = not base and (running / ENCODER).is_file()
     if keeps_encoder:
-        learn = _known_to_the_encoder(learn, model.read_card(running).labels, say)
-    labels = Labels(intents=batches.intents_of(learn), reasons=LEARNED_REASONS)
-    say(f"Learning from {len(learn)} mails; calibrating on {len(parts.validation)} others.")
+        labels = model.read_card(running).labels
+        learn = _known_to_the_encoder(learn, labels, say)
+        validation = _known_to_the_encoder(validation, labels, say)
+    else:
+        labels = Labels(intents=batches.intents_of(learn), reasons=LEARNED_REASONS)
+    say(f"Learning from {len(learn)} mails; calibrating on {len(validation)} others.")
     output.mkdir(parents=True, exist_ok=True)
-    linear.save(output / model.LINEAR, words.fit(learn, labels.intents))
+    linear.save(output / model.LINEAR, words.fit(learn, labels.intents, common_from=parts.learn))
     made: dict[str, Any] = {}
     if base:
-        made = _tuned(base, learn, labels, output, settings, say, keep)
+        made = _tuned(base, learn, parts.held_out, labels, output, settings, say, keep)
     elif keeps_encoder:
         made = _kept(running, output)
-    card = _calibrated(output, labels, parts.validation, pack, made)
+    card = _calibrated(output, labels, validation, pack, made)
     facts = {
         "corpus_sha256": corpus_sha256,
         "mails": len(learn),
@@ -112,13 +115,15 @@ def _copy_papers(source: Path, output: Path) -> None:
 def _tuned(
     base: str,
     learn: Sequence[Example],
+    held_out: Sequence[Example],
     labels: Labels,
     output: Path,
     settings: Settings | None,
     say: Say,
     keep: Path | None,
 ) -> dict[str, Any]:
-    """Writes the encoder, its vocabulary and its outputs, and says how they came about."""
+    """Writes the encoder, its vocabulary and its outputs, and says how they came about. The held-out mails are only
+    asked about, with the encoder as it came: a figure for the report that nothing is chosen by."""
     try:
         from worker.understanding.training import export, finetune
     except ImportError as error:
@@ -127,21 +132,30 @@ def _tuned(
 
     settings = settings or finetune.Settings()
     encoder, papers = _base(base)
-    outputs = finetune.tune(encoder, learn, labels.intents, settings, say)
+    start = finetune.outputs_of(encoder, learn, labels.intents)
+    as_it_came = _as_it_came(encoder, start, held_out, labels) if held_out else {}
+    outputs = finetune.tune(encoder, start, learn, labels.intents, settings, say)
     if keep:
         encoder.save(keep)
         outputs.save(keep / HEADS)
     say("Exporting and quantising …")
     encoder.tokenizer.save(str(output / TOKENIZER), pretty=False)
-    texts = batches.texts(learn[:: max(1, len(learn) // TEXTS_TO_COMPARE)][:TEXTS_TO_COMPARE])
+    texts = batches.texts(batches.drawn(learn, TEXTS_TO_COMPARE))
     exported = export.export(encoder, texts, output)
     outputs.save(output / HEADS)
     if papers:
         _copy_papers(papers, output)
-    places = load_encoder(output, encoder.prefix, len(labels.intents)).read(readings(learn)).places
-    numbers = batches.intent_numbers(learn, labels.intents)
+    some = batches.drawn_of_each_intent(learn)
+    places = load_encoder(output, encoder.prefix, len(labels.intents)).read(readings(some)).places
+    numbers = batches.intent_numbers(some, labels.intents)
     replace(outputs, centroids=heads.centroids(places, numbers, len(labels.intents))).save(output / HEADS)
-    return {"base": base, "prefix": encoder.prefix, "settings": asdict(settings), **exported}
+    return {"base": base, "prefix": encoder.prefix, "settings": asdict(settings), "as_it_came": as_it_came, **exported}
+
+
+def _as_it_came(encoder: Base, start: Heads, held_out: Sequence[Example], labels: Labels) -> dict[str, Any]:
+    vectors = encoder.vectors(batches.texts(held_out))
+    scores = start.scores(start.centred(vectors, batches.languages(held_out)))
+    return evaluation.of_scores(scores, held_out, labels.intents)
 
 
 def _base(name: str) -> tuple[Base, Path | None]:
@@ -149,7 +163,7 @@ def _base(name: str) -> tuple[Base, Path | None]:
     from worker.understanding.training import base as bases
     from worker.understanding.training.finetune import Base
 
-    prefix = "query:" if "e5" in Path(name).name.lower() else ""  # `nordic` was tuned without
+    prefix = "query:" if name == bases.NAME or "e5" in Path(name).name.lower() else ""
     folder = bases.make(bases.cache()) if name == bases.NAME else Path(name)
     try:
         return Base.load(folder if folder.is_dir() else name, prefix), folder if folder.is_dir() else None
@@ -167,9 +181,7 @@ def _calibrated(
     read_by = readings(validation)
     scores = {"linear": linear.load(folder / model.LINEAR).scores([one.text for one in read_by])}
     words_alone = calibrate.fit(labels, validation, scores, pack)
-    card = Card(
-        name=NAME, version=VERSION, labels=labels, classifiers={"linear": words_alone}, corpus_sha256="", mails=0
-    )
+    card = Card(name=NAME, version=KIND, labels=labels, classifiers={"linear": words_alone}, corpus_sha256="", mails=0)
     if not made:
         return card
     encoder = load_encoder(folder, made["prefix"], len(labels.intents))

@@ -16,8 +16,11 @@ from worker.understanding.features import readable
 LEARNED_REASONS = tuple(reason for reason in REASONS if reason != "national_id")
 """A national id is found, not guessed."""
 
-_POOL = 50
-"""Batches that are shuffled together before they are sorted by length."""
+ENOUGH = 5_000
+"""Mails for means and first weights: more cost minutes and say little more."""
+
+_POOL = 800
+"""Mails that are drawn together before they are sorted by length."""
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
@@ -29,6 +32,19 @@ class Batch:
     """Which mails, by number."""
     ids: Integers
     mask: Integers
+
+
+def drawn(examples: Sequence[Example], most: int = ENOUGH) -> Sequence[Example]:
+    """At most so many of them, evenly."""
+    return examples[:: max(1, -(-len(examples) // most))]
+
+
+def drawn_of_each_intent(examples: Sequence[Example], most: int = ENOUGH) -> Sequence[Example]:
+    """About so many, of each intent the same number, or all where there are fewer."""
+    of_intent: dict[str, list[Example]] = {}
+    for one in examples:
+        of_intent.setdefault(one.intent, []).append(one)
+    return [one for each in of_intent.values() for one in drawn(each, most // len(of_intent))]
 
 
 def texts(examples: Sequence[Example]) -> list[str]:
@@ -66,16 +82,13 @@ def languages(examples: Sequence[Example]) -> Integers:
 
 
 def batches(
-    tokens: Sequence[Sequence[int]], size: int, padding: int, chance: np.random.Generator | None = None
+    tokens: Sequence[Sequence[int]], room: int, padding: int, chance: np.random.Generator | None = None
 ) -> Iterator[Batch]:
-    """Mails of about one length together. With `chance` in random order, without it the longest first."""
+    """Mails of about one length together, with their padding at most `room` tokens a batch (or one mail): as many short
+    ones cost what a few long ones do. With `chance` in random order, without it the longest first."""
     order = np.arange(len(tokens)) if chance is None else chance.permutation(len(tokens))
-    pool = len(tokens) if chance is None else size * _POOL
-    rows = [
-        stretch[start : start + size]
-        for stretch in _sorted_pools(order, tokens, pool or 1)
-        for start in range(0, len(stretch), size)
-    ]
+    pool = len(tokens) if chance is None else _POOL
+    rows = [batch for stretch in _sorted_pools(order, tokens, pool or 1) for batch in _filled(stretch, tokens, room)]
     if chance is not None:
         chance.shuffle(rows)
     return (_padded(numbers, tokens, padding) for numbers in rows)
@@ -84,6 +97,18 @@ def batches(
 def _sorted_pools(order: Integers, tokens: Sequence[Sequence[int]], pool: int) -> Iterator[list[int]]:
     for start in range(0, len(order), pool):
         yield sorted(order[start : start + pool].tolist(), key=lambda number: -len(tokens[number]))
+
+
+def _filled(numbers: Sequence[int], tokens: Sequence[Sequence[int]], room: int) -> Iterator[list[int]]:
+    """`numbers` have the longest mail first, which says how wide its batch is."""
+    batch: list[int] = []
+    for number in numbers:
+        if batch and (len(batch) + 1) * len(tokens[batch[0]]) > room:
+            yield batch
+            batch = []
+        batch.append(number)
+    if batch:
+        yield batch
 
 
 def _padded(numbers: Sequence[int], tokens: Sequence[Sequence[int]], padding: int) -> Batch:

@@ -23,7 +23,7 @@ from worker.understanding.training.finetune import Base
 TEXTS = 40
 LEAST_COSINE = 0.9999
 """Below this mean, a matrix product stays in full precision."""
-MOST_LEFT = 4
+MOST_LEFT = 2
 BLOCK = 32
 SMALL_TABLE = 5_000
 """Rows."""
@@ -50,8 +50,7 @@ def export(base: Base, texts: Sequence[str], output: Path) -> dict[str, Any]:
         full, four, ready = work / "full.onnx", work / "four.onnx", work / ENCODER
         _to_onnx(base, full)
         right = _vectors(full, windows)
-        config = base.model.config
-        ends = products(full, (config.intermediate_size, config.hidden_size))
+        ends = narrowing(full)
         cost = _cost_of_eight_bits(full, ends, windows[:TEXTS], right[:TEXTS], work / "one.onnx")
         left = [node for node, cosine in sorted(cost.items(), key=lambda one: one[1]) if cosine < LEAST_COSINE]
         _four_bits(full, four)
@@ -79,16 +78,23 @@ def _to_onnx(base: Base, path: Path) -> None:
     )
 
 
-def products(path: Path, shape: tuple[int, int] | None = None) -> list[str]:
-    """Names of the matrix products with a fixed matrix, of this shape, in the order of the layers."""
+def products(path: Path) -> list[str]:
+    """Names of the matrix products with a fixed matrix, in the order of the layers."""
+    return [name for name, _ in _products(path)]
+
+
+def narrowing(path: Path) -> list[str]:
+    """Those from many numbers to fewer: the second half of a feed-forward layer, where outliers gather."""
+    return [name for name, (rows, columns) in _products(path) if rows > columns]
+
+
+def _products(path: Path) -> list[tuple[str, tuple[int, int]]]:
     import onnx
 
     graph = onnx.load(str(path)).graph
-    fixed = {one.name: tuple(one.dims) for one in graph.initializer}
+    fixed = {one.name: tuple(one.dims) for one in graph.initializer if len(one.dims) == 2}
     return [
-        node.name
-        for node in graph.node
-        if node.op_type == "MatMul" and node.input[1] in fixed and shape in (None, fixed[node.input[1]])
+        (node.name, fixed[node.input[1]]) for node in graph.node if node.op_type == "MatMul" and node.input[1] in fixed
     ]
 
 

@@ -38,7 +38,10 @@ def test_the_shipped_model_comes_from_this_corpus() -> None:
 def test_the_shipped_model_is_small_and_named_by_its_hash() -> None:
     assert sum(path.stat().st_size for path in versions.SHIPPED.iterdir()) < 50_000_000
     version = understanding.model_version()
-    assert (version.name, version.version) == (f"kommunpost-{model.best(model.read_card(versions.SHIPPED))}", "2")
+    assert (version.name, version.version) == (
+        f"kommunpost-{model.best(model.read_card(versions.SHIPPED))}",
+        versions.KIND,
+    )
     assert version.sha256 == versions.sha256(versions.SHIPPED)
 
 
@@ -106,6 +109,31 @@ def test_a_language_we_do_not_know_is_handed_on_without_a_guess() -> None:
     said = of("Добрый день! Когда открыт ваш офис и как записать ребёнка в детский сад?")
     assert (said.language.code, said.intent, said.abstained) == ("other", "general_inquiry", True)
     assert said.confidence <= 1 / len(PACK.intents)
+
+
+POLISH = "Dzień dobry, mieszkamy tutaj od dwóch lat i bardzo nam się podoba okolica, sąsiedzi są mili i pomocni. "
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("Min son Elias på fyra år har cancer och förskolan säger nej till extra stöd.", "minor"),
+        ("Isä lyö meitä eikä saa tietää, missä asumme nyt lasten kanssa.", "protected_identity"),
+    ],
+)
+def test_words_in_a_language_we_do_not_know_take_no_reason_away(body: str, reason: str) -> None:
+    said = of(f"{body}\n\n{8 * POLISH}")
+    assert reason in said.reasons
+
+
+def test_rules_and_ids_need_no_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(understanding, "running", None)
+    body = "Min man slår mig. Jag heter Eva, 19900909-2397, Rådhusgatan 3."
+    message = mime.read(mail_of("Hej", body, "A Resident <a@mail.example>"))
+    said = understanding.by_rules_alone(message, PACK)
+    assert {"threat_or_selfharm", "national_id"} <= set(said.reasons)
+    assert (said.abstained, said.confidence, said.model.name) == (True, 0.0, "none")
+    assert said.entities["address"] == ("Rådhusgatan 3",)
 
 
 def test_places_of_national_ids_are_places_in_the_body() -> None:

@@ -26,11 +26,13 @@ if TYPE_CHECKING:
 
 CLASSIFIER = "KOMMUNPOST_CLASSIFIER"
 """The setting that names the classifier: linear, transformer, ensemble or cascade; empty for the version's best."""
-READ_AS_ONE = 3_000
+READ_AS_ONE = 1_000
 """Characters. In a longer mail, harmless words could outweigh the few that matter, so its parts are judged too."""
 FALLBACK = "general_inquiry"
 NOT_A_RESIDENT = "not_resident_mail"
 MOST_ALTERNATIVES = 3
+
+NO_MODEL = ModelVersion("none", "", "")
 
 AUTOMATIC_ODDS = {
     MailKind.BOUNCE: 200.0,
@@ -63,14 +65,18 @@ class _Read:
     hidden: str = ""
     """What no reader sees. It can add reasons, and has no say in anything else."""
 
-    @property
-    def is_empty(self) -> bool:
-        return not (self.subject.strip() or self.own_words.strip())
-
 
 def understand(message: Message, pack: RulePack) -> Understanding:
     read = _Read(message.subject, message.text, message.reply_text, message.kind, message.hidden_text)
     return _understand([read], pack)[0]
+
+
+def by_rules_alone(message: Message, pack: RulePack) -> Understanding:
+    """For when no model can be asked: a mail with a threat must not lie before everybody because a file is missing.
+
+    Its language is `other`: without our own words nobody can say surely which it is."""
+    read = _Read(message.subject, message.text, message.reply_text, message.kind, message.hidden_text)
+    return _by_rules(read, Language("other", 0.0), pack)
 
 
 def understand_texts(texts: Sequence[Text], pack: RulePack, model: Model | None = None) -> list[Understanding]:
@@ -79,9 +85,11 @@ def understand_texts(texts: Sequence[Text], pack: RulePack, model: Model | None 
 
 
 def language_of(text: str, subject: str = "") -> Language:
-    from worker.understanding.language import identify_all
+    from worker.understanding.features import readable
+    from worker.understanding.language import read_all
 
-    return identify_all([(text, subject)], running().linear)[0]
+    [(_, found)] = read_all([readable(subject, text)], running().linear)
+    return found
 
 
 def model_version() -> ModelVersion:
@@ -106,35 +114,37 @@ def check() -> None:
 def _chosen() -> tuple[Path, str]:
     from worker.understanding import versions
 
-    return versions.active(versions.data_folder()), os.environ.get(CLASSIFIER, "")
+    return versions.active(versions.data_folder()), configured_choice()
+
+
+def configured_choice() -> str:
+    """The classifier that the administrator named; empty for the version's best."""
+    return os.environ.get(CLASSIFIER, "")
 
 
 def _understand(mails: Sequence[_Read], pack: RulePack, model: Model | None = None) -> list[Understanding]:
-    from worker.understanding.classifier import Reading
     from worker.understanding.features import readable
-    from worker.understanding.language import identify_all
+    from worker.understanding.language import read_all
     from worker.understanding.neighbours import newcomers
 
     model = model or running()
-    languages = identify_all([(mail.own_words, mail.subject) for mail in mails], model.linear)
-    batch = [
-        Reading(readable(mail.subject, mail.own_words), language.code)
-        for mail, language in zip(mails, languages, strict=True)
-    ]
+    read = read_all([readable(mail.subject, mail.own_words) for mail in mails], model.linear)
+    batch = [reading for reading, _ in read]
     predictions = newcomers(pack, model).join(model, batch, model.predict(batch))
     return [
         _together(mail, language, prediction, _of_parts(mail, language, model), model, pack)
-        for mail, language, prediction in zip(mails, languages, predictions, strict=True)
+        for mail, (_, language), prediction in zip(mails, read, predictions, strict=True)
     ]
 
 
 def _of_parts(mail: _Read, language: Language, model: Model) -> list[Prediction]:
-    """What its words say of each part of a long mail, and of what is hidden in any mail."""
+    """What its words say of each part of a long mail, of one in another language, and of what is hidden in any."""
     from worker.understanding.classifier import Reading
     from worker.understanding.features import readable
     from worker.understanding.stretches import stretches
 
-    own_words = mail.own_words if len(mail.own_words) > READ_AS_ONE else ""
+    is_judged_in_parts = len(mail.own_words) > READ_AS_ONE or language.code == "other"
+    own_words = mail.own_words if is_judged_in_parts else ""
     parts = stretches(own_words, mail.hidden)
     return model.by_words_alone.predict([Reading(readable("", part), language.code) for part in parts])
 
@@ -147,27 +157,46 @@ def _together(
     model: Model,
     pack: RulePack,
 ) -> Understanding:
-    in_subject, in_body, in_hidden = map(national_ids.find, (mail.subject, mail.body, mail.hidden))
-    fired = reasons.fired(pack, mail.subject, f"{mail.body}\n{mail.hidden}", language.code)
-    unknown = language.code == "other" or mail.is_empty
-    found = {reason for _, reason in fired} | ({"national_id"} if in_subject or in_body or in_hidden else set())
-    if not unknown:
+    from worker.understanding.language import NOTHING_TO_GO_BY
+
+    by_rules = _by_rules(mail, language, pack)
+    # A language that is none of ours, or looks so, makes the intent unknown; a reason that is seen all the same stands.
+    unknown = language.code == "other"
+    found = {*by_rules.reasons}
+    if language != NOTHING_TO_GO_BY:
         found.update(guessed_reasons(prediction, model.thresholds))
-        found.update(reason for part in parts for reason in guessed_reasons(part, model.by_words_alone.thresholds))
+    found.update(reason for part in parts for reason in guessed_reasons(part, model.by_words_alone.thresholds))
     opinion = _opinion(prediction, mail.kind, pack, model.thresholds, unknown=unknown)
-    return Understanding(
-        language=language,
+    return replace(
+        by_rules,
         intent=opinion.intent,
         confidence=opinion.confidence,
         alternatives=opinion.alternatives,
         abstained=opinion.abstained,
         secondary=opinion.secondary,
         reasons=tuple(reason for reason in REASONS if reason in found),
+        model=model.version,
+    )
+
+
+def _by_rules(mail: _Read, language: Language, pack: RulePack) -> Understanding:
+    """What needs no model: ids, entities, and the reasons of the pack's own rules. The intent is unknown."""
+    in_subject, in_body, in_hidden = map(national_ids.find, (mail.subject, mail.body, mail.hidden))
+    fired = reasons.fired(pack, mail.subject, mail.body, language.code, mail.hidden)
+    found = {reason for _, reason in fired} | ({"national_id"} if in_subject or in_body or in_hidden else set())
+    return Understanding(
+        language=language,
+        intent=FALLBACK if FALLBACK in pack.intents else next(iter(pack.intents)),
+        confidence=0.0,
+        alternatives=(),
+        abstained=True,
+        secondary=(),
+        reasons=tuple(reason for reason in REASONS if reason in found),
         entities=entities.find(
             pack, f"{mail.subject}\n{mail.body}", language.code, (*in_subject, *_moved(in_body, len(mail.subject) + 1))
         ),
         national_ids=(*in_subject, *in_body),
-        model=model.version,
+        model=NO_MODEL,
         rules_fired=tuple(name for name, _ in fired),
     )
 

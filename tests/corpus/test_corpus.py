@@ -148,7 +148,52 @@ def test_no_mail_repeats_another(language: str) -> None:
 @each_language
 def test_a_group_is_one_writer_in_one_batch(language: str) -> None:
     for mail in mails(language):
-        assert re.fullmatch(rf"{language}-[bcd]\d\d-{re.escape(mail['writer'])}", mail["group"]), mail["id"]
+        assert re.fullmatch(rf"{language}-[bcde]\d\d-{re.escape(mail['writer'])}", mail["group"]), mail["id"]
+
+
+# ---------------------------------------------------------------- short mails
+
+
+@cache
+def short_mails(language: str) -> tuple[Mail, ...]:
+    lines = (FOLDER / f"short_{language}.jsonl").read_text(encoding="utf-8").splitlines()
+    return tuple(json.loads(line) for line in lines)
+
+
+@each_language
+def test_a_short_mail_has_its_fields_in_order_and_labels_of_the_pack(language: str) -> None:
+    intents = packs.read(packs.shipped()).intents
+    for mail in short_mails(language):
+        assert tuple(mail) == ("id", "lang", "body", "intent", "reasons", "group"), mail["id"]
+        assert mail["lang"] == language, mail["id"]
+        assert mail["intent"] in intents, mail["id"]
+        assert set(mail["reasons"]) <= set(REASONS), mail["id"]
+
+
+@each_language
+def test_short_mails_are_spread_over_all_intents(language: str) -> None:
+    counts = Counter(mail["intent"] for mail in short_mails(language))
+    assert min(counts.values()) > 0.7 * len(short_mails(language)) / len(packs.read(packs.shipped()).intents)
+
+
+@each_language
+def test_short_mails_hold_no_national_id_and_no_address_of_anybody(language: str) -> None:
+    for mail in short_mails(language):
+        assert not find(mail["body"]), mail["id"]
+        assert all(
+            (mail_domain or web_domain).lower().endswith(".example")
+            for mail_domain, web_domain in ADDRESS.findall(mail["body"])
+        ), mail["id"]
+
+
+@each_language
+def test_short_mails_are_only_learnt_from_and_not_repeated(language: str) -> None:
+    groups = [mail["group"] for mail in short_mails(language)]
+    assert len(set(groups)) == len(groups)
+    assert {corpus.part_of(group) for group in groups} == {"learn"}
+
+
+# ---------------------------------------------------------------- all languages
 
 
 def test_no_group_stands_in_two_languages() -> None:

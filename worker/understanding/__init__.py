@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 CLASSIFIER = "KOMMUNPOST_CLASSIFIER"
 """The setting that names the classifier: linear, transformer, ensemble or cascade; empty for the version's best."""
-READ_AS_ONE = 1_000
+READ_AS_ONE = 600
 """Characters. In a longer mail, harmless words could outweigh the few that matter, so its parts are judged too."""
 FALLBACK = "general_inquiry"
 NOT_A_RESIDENT = "not_resident_mail"
@@ -138,15 +138,21 @@ def _understand(mails: Sequence[_Read], pack: RulePack, model: Model | None = No
 
 
 def _of_parts(mail: _Read, language: Language, model: Model) -> list[Prediction]:
-    """What its words say of each part of a long mail, of one in another language, and of what is hidden in any."""
+    """What its words say of each part of a longer mail, and of what is hidden in any. Of a mail in another language
+    only the parts count that are in one of ours: what our words say of the others is chance."""
     from worker.understanding.classifier import Reading
     from worker.understanding.features import readable
+    from worker.understanding.language import read_all
     from worker.understanding.stretches import stretches
 
-    is_judged_in_parts = len(mail.own_words) > READ_AS_ONE or language.code == "other"
-    own_words = mail.own_words if is_judged_in_parts else ""
-    parts = stretches(own_words, mail.hidden)
-    return model.by_words_alone.predict([Reading(readable("", part), language.code) for part in parts])
+    is_foreign = language.code == "other"
+    own_words = mail.own_words if is_foreign or len(mail.own_words) > READ_AS_ONE else ""
+    parts = [readable("", part) for part in stretches(own_words, mail.hidden)]
+    if is_foreign:
+        batch = [reading for reading, found in read_all(parts, model.linear) if found.code != "other"]
+    else:
+        batch = [Reading(part, language.code) for part in parts]
+    return model.by_words_alone.predict(batch)
 
 
 def _together(
@@ -157,13 +163,11 @@ def _together(
     model: Model,
     pack: RulePack,
 ) -> Understanding:
-    from worker.understanding.language import NOTHING_TO_GO_BY
-
     by_rules = _by_rules(mail, language, pack)
-    # A language that is none of ours, or looks so, makes the intent unknown; a reason that is seen all the same stands.
+    # A language that is none of ours, or looks so, makes the intent unknown; a reason seen in a part of ours stands.
     unknown = language.code == "other"
     found = {*by_rules.reasons}
-    if language != NOTHING_TO_GO_BY:
+    if not unknown:
         found.update(guessed_reasons(prediction, model.thresholds))
     found.update(reason for part in parts for reason in guessed_reasons(part, model.by_words_alone.thresholds))
     opinion = _opinion(prediction, mail.kind, pack, model.thresholds, unknown=unknown)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -43,6 +44,11 @@ def test_the_shipped_model_is_small_and_named_by_its_hash() -> None:
         versions.KIND,
     )
     assert version.sha256 == versions.sha256(versions.SHIPPED)
+
+
+def test_no_file_of_the_shipped_model_names_a_path_of_the_machine_that_made_it() -> None:
+    for path in versions.SHIPPED.iterdir():
+        assert not re.search(rb"/(?:root|home|work|tmp)/|site-packages", path.read_bytes()), path.name
 
 
 def test_importing_is_light() -> None:

@@ -57,7 +57,7 @@ def _joined(said: Prediction, new: Mapping[str, float], *, is_known: bool) -> Pr
     return replace(said, intents=intents, is_strange=said.is_strange and not is_known)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=1)  # its key holds the model, and of those only one is to stay in memory
 def _of(pack_sha256: str, intents: tuple[tuple[str, tuple[str, ...]], ...], model: Model) -> Newcomers:
     found = [unit(_places(model, texts).mean(axis=0, keepdims=True)) for _, texts in intents]
     return Newcomers(tuple(name for name, _ in intents), np.vstack(found) if found else np.zeros((0, 0), np.float32))

@@ -240,3 +240,15 @@ def test_an_encoder_that_is_not_there_is_named(some_mails: list[Example], tmp_pa
     pytest.importorskip("torch")
     with pytest.raises(InputError, match="There is no encoder"):
         training.train(some_mails, tmp_path / "made", PACK, str, base=str(tmp_path / "nowhere"))
+
+
+def test_dropout_drops_its_share_keeps_the_mean_and_rests_in_service() -> None:
+    torch = pytest.importorskip("torch")
+    from worker.understanding.training.finetune import Dropout
+
+    torch.manual_seed(0)
+    ones, dropout = torch.ones(999, 101), Dropout(0.1)
+    dropped = dropout(ones)
+    assert float((dropped == 0).float().mean()) == pytest.approx(0.1, abs=0.005)
+    assert float(dropped.mean()) == pytest.approx(1, abs=0.005)
+    assert torch.equal(dropout.eval()(ones), ones)

@@ -15,6 +15,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from worker.understanding.features import BUCKETS, Floats, Rows, counted, weighted
 
@@ -36,12 +37,20 @@ class Outputs:
 
 @dataclass(frozen=True)
 class Linear:
-    """Weights (bucket x output) and bias."""
+    """Weights (bucket x output) of eight bits, what a step of each output's is worth, and bias."""
 
     outputs: Outputs
     rarity: Floats
-    weights: Floats
+    weights: NDArray[np.int8]
+    scale: Floats
     bias: Floats
+
+    @classmethod
+    def of(cls, outputs: Outputs, rarity: Floats, weights: Floats, bias: Floats) -> Linear:
+        """Rounds: what was fitted is no finer than what is kept."""
+        scale = np.maximum(np.abs(weights).max(axis=0), 1e-9) / 127
+        kept = rarity.astype(np.float16).astype(np.float32)
+        return cls(outputs, kept, np.rint(weights / scale).astype(np.int8), scale.astype(np.float32), bias)
 
     @cached_property
     def common_words(self) -> dict[str, frozenset[str]]:
@@ -55,8 +64,8 @@ class Linear:
 
     def _score(self, rows: Rows, number: int) -> Floats:
         stretch = slice(rows.starts[number], rows.starts[number + 1])
-        product: Floats = rows.values[stretch] @ self.weights[rows.buckets[stretch]] + self.bias
-        return product
+        product: Floats = rows.values[stretch] @ self.weights[rows.buckets[stretch]].astype(np.float32)
+        return product * self.scale + self.bias
 
 
 def load(path: Path) -> Linear:
@@ -64,27 +73,26 @@ def load(path: Path) -> Linear:
     with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
         try:
             described = json.loads(arrays["outputs"].tobytes())
-            weights = arrays["weights"].astype(np.float32) * arrays["scale"].astype(np.float32)
-            rarity, bias = arrays["rarity"].astype(np.float32), arrays["bias"].astype(np.float32)
+            weights, scale, bias = arrays["weights"], arrays["scale"], arrays["bias"]
+            rarity = arrays["rarity"].astype(np.float32)
         except KeyError as error:
             raise ValueError(f"{path.name} is not a model of this version: {error} is missing") from None
     lists = {name: tuple(described[name]) for name in ("intents", "reasons", "languages")}
     outputs = Outputs(**lists, common_words=described["common_words"])
     if weights.shape != (BUCKETS, outputs.count):
         raise ValueError(f"{path.name} is not a model of this version: it has {weights.shape} weights")
-    return Linear(outputs, rarity, weights, bias)
+    return Linear(outputs, rarity, weights, scale, bias)
 
 
 def save(path: Path, model: Linear) -> None:
-    """Weights as integers of eight bits with one scale an output; the same input gives the same bytes."""
-    scale = np.maximum(np.abs(model.weights).max(axis=0), 1e-9) / 127
+    """The same model gives the same bytes."""
     described = json.dumps(asdict(model.outputs), ensure_ascii=False, sort_keys=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(
         path,
         outputs=np.frombuffer(described.encode(), np.uint8),
         rarity=model.rarity.astype(np.float16),
-        weights=np.rint(model.weights / scale).astype(np.int8),
-        scale=scale.astype(np.float32),
-        bias=model.bias.astype(np.float32),
+        weights=model.weights,
+        scale=model.scale,
+        bias=model.bias,
     )

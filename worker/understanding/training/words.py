@@ -34,7 +34,7 @@ def fit(examples: Sequence[Example], intents: Sequence[str], common_from: Sequen
     rarity = features.rarity_of(counts)
     weights, bias = _machines(features.weighted(counts, rarity), _targets(examples, intents))
     common = {code: _common_words(examples if common_from is None else common_from, code) for code in LANGUAGES}
-    return Linear(Outputs(tuple(intents), LEARNED_REASONS, LANGUAGES, common), rarity, weights, bias)
+    return Linear.of(Outputs(tuple(intents), LEARNED_REASONS, LANGUAGES, common), rarity, weights, bias)
 
 
 def _targets(examples: Sequence[Example], intents: Sequence[str]) -> Flags:

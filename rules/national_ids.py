@@ -57,6 +57,9 @@ _OTHER_NUMBER = re.compile(
     re.IGNORECASE,
 )
 _LOOK_BACK = 48
+_DIGIT = re.compile(r"[0-9]")
+_FEWEST_DIGITS = 9
+"""Of a Finnish one, which may end in a letter; most mails have fewer and need not be searched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,8 @@ class _Candidate:
 def find(text: str) -> tuple[NationalId, ...]:
     """Every national identity number in `text`, in order; offsets are those of `text` as given."""
     plain = plain_text(text)
+    if len(_DIGIT.findall(plain.text)) < _FEWEST_DIGITS:
+        return ()
     candidates = sorted(_candidates(plain.text), key=lambda one: (one.start, -one.strength))
     found: list[NationalId] = []
     position = 0

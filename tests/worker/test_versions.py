@@ -55,15 +55,20 @@ def test_a_version_is_known_by_names_and_contents_of_its_files(folder: Path) -> 
 
 @pytest.mark.parametrize("kind", ["2", "", "99"])
 def test_a_version_of_another_release_makes_way_for_the_shipped_one_until_one_is_trained(
-    folder: Path, data: Path, kind: str
+    folder: Path, data: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    older = beaten(data, folder, "old", kind)
+    with monkeypatch.context() as then:
+        then.setattr(versions, "KIND", kind)
+        older = beaten(data, folder, "old", kind)
     assert versions.active(data) == versions.SHIPPED
     assert versions.fault(data) == (
         f"the chosen version {older.name} of the model was made for another release, so the shipped one is served"
     )
     newer = beaten(data, folder, "new")
     assert (versions.active(data), versions.fault(data)) == (newer.folder, "")
+    with pytest.raises(VersionError, match="was made for another release"):
+        versions.use(data, older, by="elin", reason="I liked it.")
+    assert versions.back(data, by="elin").version == "shipped"
 
 
 def test_the_same_content_twice_is_one_version(folder: Path, data: Path) -> None:
@@ -183,6 +188,22 @@ def test_a_damaged_version_is_not_served_and_that_is_said(
     assert "missing or damaged" in versions.fault(data)
     trained(folder, data, "a")
     assert versions.active(data) == version.folder, "trained again, it is whole again"
+
+
+def test_a_version_that_is_mended_in_place_is_served_after_a_minute(
+    folder: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = beaten(data, folder, "a")
+    weights = version.folder / "weights.npz"
+    right = weights.read_bytes()
+    weights.write_bytes(b"")
+    now = versions.monotonic()
+    monkeypatch.setattr(versions, "monotonic", lambda: now)
+    assert versions.active(data) == SHIPPED
+    weights.write_bytes(right)
+    assert versions.active(data) == SHIPPED, "a fault is not looked into at every mail"
+    now += versions.FAULT_HOLDS_S + 1
+    assert versions.active(data) == version.folder
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from rules.national_ids import find
 from rules.plain_text import plain_text
 
-WORD_BUCKETS = 1 << 15
-PIECE_BUCKETS = 1 << 16
+WORD_BUCKETS = 1 << 18
+PIECE_BUCKETS = 1 << 17
 BUCKETS = WORD_BUCKETS + PIECE_BUCKETS
 PIECE_LENGTHS = (2, 3, 4, 5)
 
@@ -34,8 +34,8 @@ _DIGIT = re.compile(r"\d")
 _LONGEST_WORD = 40
 _SPACE = np.uint64(ord(" "))
 _FACTOR, _MIX = np.uint64(0x100000001B3), np.uint64(0x9E3779B97F4A7C15)
-_TOP = np.uint64(48)
-"""The upper 16 bits of the product are a bucket (Fibonacci hashing): they depend on every letter."""
+_TOP = np.uint64(47)
+"""The upper 17 bits of the product are a bucket (Fibonacci hashing): they depend on every letter."""
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int32]

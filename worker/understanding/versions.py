@@ -20,7 +20,9 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
+from math import inf
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 log = logging.getLogger(__name__)
@@ -28,10 +30,12 @@ log = logging.getLogger(__name__)
 SHIPPED = Path(__file__).parent / "model"
 SHIPPED_NAME = "shipped"
 MANIFEST = "model.json"
-KIND = "3"
+KIND = "4"
 """`version` in the manifest: how the files are made and read. A model of another kind would be read wrongly."""
 PAPERS = ".md"
 """What is written about a version lies beside it and is no part of it."""
+FAULT_HOLDS_S = 60
+"""After so long it is asked again whether a version that could not be served can be."""
 NAME_LENGTH = 12
 SHORTEST_PREFIX = 4
 _NAME = re.compile(rf"[0-9a-f]{{{NAME_LENGTH}}}")
@@ -170,15 +174,22 @@ def _put_in_place(coming: Path, version: Version) -> None:
 
 def active(data: Path) -> Path:
     """The folder to be served. Cheap to ask again and again: it changes as soon as somebody has chosen."""
-    return _active(data, _stamp(_models(data)), _stamp(_chosen_file(data)))
+    stamps = _stamp(_models(data)), _stamp(_chosen_file(data))
+    folder, until = _active(data, *stamps)
+    if monotonic() > until:
+        _active.cache_clear()
+        folder, _ = _active(data, *stamps)
+    return folder
 
 
 @lru_cache(maxsize=8)
-def _active(data: Path, *_stamps: tuple[int, ...]) -> Path:
+def _active(data: Path, *_stamps: tuple[int, ...]) -> tuple[Path, float]:
+    """And until when that holds: what is wrong may be mended without anybody choosing anew."""
     version, fault = _served(data)
-    if fault:
-        log.warning("%s. Run `kommunpost models back`, or train again.", fault)
-    return version.folder
+    if not fault:
+        return version.folder, inf
+    log.warning("%s. Run `kommunpost models back`, or train again.", fault)
+    return version.folder, monotonic() + FAULT_HOLDS_S
 
 
 def _stamp(path: Path) -> tuple[int, ...]:
@@ -239,6 +250,8 @@ def check(data: Path, version: Version, reason: str = "") -> None:
     now = running(data)
     if not version.is_whole:
         raise VersionError(f"Version {version.name} is damaged: its content does not fit its name. Train it again.")
+    if _kind(version.folder) != KIND:
+        raise VersionError(f"Version {version.name} was made for another release. Train it again.")
     if version.sha256 == now.sha256 and standing(data)[-1] == version.chosen_as:
         raise VersionError(f"Version {version.name} is the one in use.")
     if reason.strip():
@@ -265,8 +278,9 @@ def back(data: Path, *, by: str) -> Choice:
 
 
 def before(data: Path) -> Version:
-    """The version to which `back` leads: the last one chosen earlier that is still whole."""
-    there = {version.chosen_as: version for version in known(data) if version.is_whole}
+    """The version to which `back` leads: the last one chosen earlier that can still be served."""
+    usable = (version for version in known(data) if version.is_whole and _kind(version.folder) == KIND)
+    there = {version.chosen_as: version for version in usable}
     earlier = [there[name] for name in standing(data)[:-1] if name in there]
     if not earlier:
         raise VersionError("The shipped version is in use and none was chosen before it, so there is no way back.")

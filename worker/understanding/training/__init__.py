@@ -67,6 +67,7 @@ def train(
         validation = _known_to_the_encoder(validation, labels, say)
     else:
         labels = Labels(intents=batches.intents_of(learn), reasons=LEARNED_REASONS)
+        validation = [one for one in validation if one.intent in labels.intents]
     say(f"Learning from {len(learn)} mails; calibrating on {len(validation)} others.")
     output.mkdir(parents=True, exist_ok=True)
     linear.save(output / model.LINEAR, words.fit(learn, labels.intents, common_from=parts.learn))
@@ -79,7 +80,8 @@ def train(
     facts = {
         "corpus_sha256": corpus_sha256,
         "mails": len(learn),
-        "made": {**made, "corrections": len(corrections)},
+        # What a kept encoder has learnt from residents' mail it knows on.
+        "made": {**made, "corrections": max(len(corrections), made.get("corrections", 0))},
     }
     model.write_card(output, card.model_copy(update=facts))
     return output
@@ -125,10 +127,9 @@ def _tuned(
     """Writes the encoder, its vocabulary and its outputs, and says how they came about. The held-out mails are only
     asked about, with the encoder as it came: a figure for the report that nothing is chosen by."""
     try:
-        from worker.understanding.training import export, finetune
+        from worker.understanding.training import export, finetune  # noqa: F401 - both must be there before hours of work
     except ImportError as error:
         raise InputError(f"Fine-tuning needs {error.name}: pip install kommunpost[train]") from None
-    from worker.understanding.training import heads
 
     settings = settings or finetune.Settings()
     encoder, papers = _base(base)
@@ -139,17 +140,24 @@ def _tuned(
         encoder.save(keep)
         outputs.save(keep / HEADS)
     say("Exporting and quantising …")
-    encoder.tokenizer.save(str(output / TOKENIZER), pretty=False)
-    texts = batches.texts(batches.drawn(learn, TEXTS_TO_COMPARE))
-    exported = export.export(encoder, texts, output)
-    outputs.save(output / HEADS)
     if papers:
         _copy_papers(papers, output)
+    exported = _exported(encoder, outputs, learn, labels, output)
+    return {"base": base, "prefix": encoder.prefix, "settings": asdict(settings), "as_it_came": as_it_came, **exported}
+
+
+def _exported(encoder: Base, outputs: Heads, learn: Sequence[Example], labels: Labels, output: Path) -> dict[str, Any]:
+    """The centroids of the intents are those of the vectors as they will be in service."""
+    from worker.understanding.training import export, heads
+
+    encoder.tokenizer.save(str(output / TOKENIZER), pretty=False)
+    exported = export.export(encoder, batches.texts(batches.drawn(learn, TEXTS_TO_COMPARE)), output)
+    outputs.save(output / HEADS)
     some = batches.drawn_of_each_intent(learn)
     places = load_encoder(output, encoder.prefix, len(labels.intents)).read(readings(some)).places
     numbers = batches.intent_numbers(some, labels.intents)
     replace(outputs, centroids=heads.centroids(places, numbers, len(labels.intents))).save(output / HEADS)
-    return {"base": base, "prefix": encoder.prefix, "settings": asdict(settings), "as_it_came": as_it_came, **exported}
+    return exported
 
 
 def _as_it_came(encoder: Base, start: Heads, held_out: Sequence[Example], labels: Labels) -> dict[str, Any]:

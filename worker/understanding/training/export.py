@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch.nn import functional
+from transformers import AttentionInterface, AttentionMaskInterface
 
+from worker.offline import InputError
 from worker.understanding.encoder import ENCODER, Floats, session_of, vector_of
 from worker.understanding.training.finetune import Base
 
@@ -23,6 +26,10 @@ TEXTS = 40
 LEAST_COSINE = 0.9999
 """Below this mean, a matrix product stays in full precision."""
 MOST_LEFT = 2
+SAME = 0.9999
+"""The least cosine between a vector of PyTorch and of the graph, before anything is quantised."""
+JOINT = "joint"
+"""The name of our attention for transformers."""
 BLOCK = 32
 SMALL_TABLE = 5_000
 """Rows."""
@@ -41,14 +48,15 @@ class OneText(torch.nn.Module):
 
 
 def export(base: Base, texts: Sequence[str], output: Path) -> dict[str, Any]:
-    """Writes the encoder into `output` and says what was left in full precision and how near the vectors are."""
-    logging.getLogger("onnxruntime.quantization").setLevel(logging.ERROR)
+    """Writes the encoder into `output` and says what was left in full precision and how near the vectors are.
+
+    Raises InputError when the graph does not say what the encoder says.
+    """
     windows = base.pieces.firsts(texts)
-    with tempfile.TemporaryDirectory() as name:
+    with _without_advice(), tempfile.TemporaryDirectory() as name:
         work = Path(name)
         full, four, ready = work / "full.onnx", work / "four.onnx", work / ENCODER
-        _to_onnx(base, full)
-        right = _vectors(full, windows)
+        right = _in_full_precision(base, texts, full)
         ends = narrowing(full)
         cost = _cost_of_eight_bits(full, ends, windows[:TEXTS], right[:TEXTS], work / "one.onnx")
         left = [node for node, cosine in sorted(cost.items(), key=lambda one: one[1]) if cosine < LEAST_COSINE]
@@ -62,8 +70,50 @@ def export(base: Base, texts: Sequence[str], output: Path) -> dict[str, Any]:
     }
 
 
-def _to_onnx(base: Base, path: Path) -> None:
-    base.model.set_attn_implementation("eager")  # the fused kind is exported with a guard against rows without a word
+@contextmanager
+def _without_advice() -> Iterator[None]:
+    """The quantiser says of every matrix, through the root logger, that another tool could be run first."""
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def _in_full_precision(base: Base, texts: Sequence[str], path: Path) -> Floats:
+    """Writes the graph and gives its vectors. An encoder whose layers look only at neighbours, or that does its
+    attention in a way of its own, keeps the attention it has."""
+    wanted, windows = base.vectors(texts), base.pieces.firsts(texts)
+    for attention in (JOINT, "eager"):  # PyTorch's own is exported with a guard against rows without a word
+        _to_onnx(base, path, attention)
+        vectors = _vectors(path, windows)
+        if (vectors * wanted).sum(axis=1).min() > SAME:
+            return vectors
+    raise InputError("This encoder cannot be exported: as an ONNX graph it gives other vectors.")
+
+
+def _joint_attention(
+    _module: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *_: Any, scaling: float, **__: Any
+) -> tuple[torch.Tensor, None]:
+    """All of a layer's attention as the one operation that onnxruntime has for it: a twentieth of a short mail's time
+    less, a fifth of a long one's. Nothing is masked, since a text stands alone."""
+    heads = query.shape[1]
+    flat = tuple(one.transpose(1, 2).flatten(2) for one in (query, key, value))
+    found = torch.onnx.ops.symbolic(
+        "com.microsoft::MultiHeadAttention",
+        flat,
+        {"num_heads": heads, "scale": float(scaling)},
+        dtype=query.dtype,
+        shape=flat[0].shape,
+        version=1,
+    )
+    return found.reshape(*found.shape[:2], heads, -1), None
+
+
+def _to_onnx(base: Base, path: Path, attention: str) -> None:
+    AttentionInterface.register(JOINT, _joint_attention)
+    AttentionMaskInterface.register(JOINT, lambda *_, **__: None)
+    base.model.set_attn_implementation(attention)
     torch.onnx.export(
         OneText(base.model).eval(),
         (torch.randint(5, 100, (1, 16)),),

@@ -107,6 +107,12 @@ def _padded(letter: Letter, words: str) -> Letter:
     return replace(letter, body=f"{filler}\n\n{letter.body}\n\n{filler}")
 
 
+def _padded_a_little(letter: Letter, words: str) -> Letter:
+    """So little that all of the mail stays in what is read as one."""
+    filler = words * (1_400 // len(words))
+    return replace(letter, body=f"{filler}\n\n{letter.body}\n\n{filler}")
+
+
 def _padded_in_one_line(letter: Letter, words: str) -> Letter:
     filler = words * (20_000 // len(words))
     return replace(letter, body=f"{filler} {' '.join(letter.body.split())} {filler}")
@@ -168,6 +174,7 @@ TECHNIQUES: dict[str, Callable[[Letter, str], Letter]] = {
     "subject": lambda letter, words: replace(letter, subject=f"{letter.subject} {words}"),
     "alternative": lambda letter, words: replace(letter, html=f"<p>{escape(words)}</p>"),
     "filler": _padded,
+    "filler_short": _padded_a_little,
     "filler_in_one_line": _padded_in_one_line,
     "base64": _base64,
     "json": _verdict,

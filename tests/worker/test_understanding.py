@@ -132,6 +132,16 @@ def test_words_in_a_language_we_do_not_know_take_no_reason_away(body: str, reaso
     assert reason in said.reasons
 
 
+@pytest.mark.parametrize("before", [0, 1, 3])
+@pytest.mark.parametrize(
+    "line", ["Min sønn har autisme og får ikke hjelp.", "Jag vill överklaga beslutet om mitt bistånd."]
+)
+def test_nor_does_a_short_line_count_as_one_of_its_neighbours(line: str, before: int) -> None:
+    said = of("\n".join([*[POLISH] * before, line, *[POLISH] * (3 - before)]))
+    assert said.language.code == "other"
+    assert said.must_verify
+
+
 def test_rules_and_ids_need_no_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(understanding, "running", None)
     body = "Min man slår mig. Jag heter Eva, 19900909-2397, Rådhusgatan 3."

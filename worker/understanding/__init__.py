@@ -139,16 +139,17 @@ def _understand(mails: Sequence[_Read], pack: RulePack, model: Model | None = No
 
 def _of_parts(mail: _Read, language: Language, model: Model) -> list[Prediction]:
     """What its words say of each part of a longer mail, and of what is hidden in any. Of a mail in another language
-    only the parts count that are in one of ours: what our words say of the others is chance."""
+    only the parts and lines count that are in one of ours: what our words say of the others is chance."""
     from worker.understanding.classifier import Reading
     from worker.understanding.features import readable
     from worker.understanding.language import read_all
-    from worker.understanding.stretches import stretches
+    from worker.understanding.stretches import lines, stretches
 
     is_foreign = language.code == "other"
     own_words = mail.own_words if is_foreign or len(mail.own_words) > READ_AS_ONE else ""
     parts = [readable("", part) for part in stretches(own_words, mail.hidden)]
     if is_foreign:
+        parts += [readable("", line) for line in lines(f"{mail.subject}\n{mail.own_words}")]
         batch = [reading for reading, found in read_all(parts, model.linear) if found.code != "other"]
     else:
         batch = [Reading(part, language.code) for part in parts]
@@ -213,9 +214,9 @@ def guessed_reasons(prediction: Prediction, thresholds: Thresholds) -> tuple[str
     """Whether there is any reason is asked first; then every likely one is named, at least the likeliest."""
     if prediction.must_verify < thresholds.must_verify:
         return ()
-    margins = {reason: p - thresholds.reasons[reason] for reason, p in prediction.reasons.items()}
-    likely = tuple(reason for reason, margin in margins.items() if margin >= 0)
-    return likely or (max(margins, key=margins.__getitem__),)
+    likely = tuple(reason for reason, p in prediction.reasons.items() if p >= thresholds.reasons[reason])
+    # Not the one nearest to its threshold: where nothing is likely, that is the rarest reason, and the gravest.
+    return likely or (max(prediction.reasons, key=prediction.reasons.__getitem__),)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,18 @@ never take one away, and it has no say in what the mail is about.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from math import ceil
 
 LONGEST = 400
 """Characters in a part: about 60 words, fewer than any classifier reads at once."""
 SHORTEST = 60
 """A shorter line says too little to be judged alone; it is read together with the next ones."""
-MOST = 60
+MOST = 150
 """Parts of one mail. In a longer one neighbours are joined, so that nothing of it goes unread."""
+MOST_LINES = 200
+FEWEST_WORDS = 4
+"""Fewer tell neither a language nor a matter."""
 _SENTENCE_ENDS = (". ", "! ", "? ", " ")
 
 
@@ -23,6 +27,12 @@ def stretches(own_words: str, hidden: str = "") -> tuple[str, ...]:
     what is hidden. They are judged without the subject, which may be no better than the filler."""
     own, unseen = _parts(own_words), _parts(hidden)
     return tuple(dict.fromkeys((*own, *_runs(own), *unseen, *_runs(unseen))))
+
+
+def lines(text: str) -> tuple[str, ...]:
+    """Each line by itself: beside lines of another language it would count as one of them."""
+    found = (line.strip() for line in text.splitlines())
+    return tuple(islice((line for line in found if len(line.split()) >= FEWEST_WORDS), MOST_LINES))
 
 
 def _runs(parts: list[str]) -> Iterator[str]:
@@ -52,11 +62,12 @@ def _paragraphs(text: str) -> Iterator[str]:
 
 
 def _pieces(line: str) -> Iterator[str]:
-    """A long line cut where a sentence ends, or at least a word."""
+    """A long line cut where a sentence ends, or at least a word; two neighbours make a part, so no cut parts what
+    belongs together."""
     start = 0
     while len(line) - start > LONGEST:
-        ends = (line.rfind(end, start + LONGEST // 2, start + LONGEST) for end in _SENTENCE_ENDS)
-        cut = next((end + 1 for end in ends if end > 0), start + LONGEST)
+        ends = (line.rfind(end, start + LONGEST // 4, start + LONGEST // 2) for end in _SENTENCE_ENDS)
+        cut = next((end + 1 for end in ends if end > 0), start + LONGEST // 2)
         yield line[start:cut]
         start = cut
     if start < len(line):

@@ -128,6 +128,11 @@ def models_back(by: str) -> None:
 @click.option("--bf16/--fp32", default=True, help="Whether this processor can reckon in bf16 (AVX-512 or AMX).")
 @click.option("--by", default="", help="Your user name. Default: the account of the operating system.")
 @click.option("--output", type=click.Path(path_type=Path), help="Only write the version here; compare and use nothing.")
+@click.option(
+    "--keep",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="With --model: also leave the fine-tuned encoder here in full precision, as transformers has it.",
+)
 def train(
     corpus: Path,
     corrections: bool,
@@ -137,6 +142,7 @@ def train(
     bf16: bool,
     by: str,
     output: Path | None,
+    keep: Path | None,
 ) -> None:
     """Learn from labelled mail, calibrate on other mail, compare with the version in use on held-out mail and on the
     newest corrections, and use the new version if it is better. `kommunpost models back` undoes that.
@@ -151,12 +157,15 @@ def train(
         pack = municipality.read(municipality_file()).rule_pack()
         if output and corrections:
             raise Wrong("--output leaves a version that nothing is compared with, so it goes without --corrections.")
+        if keep and not base:
+            raise Wrong("--keep goes with --model: without it no encoder is fine-tuned.")
+        encoder = renewal.Encoder(base, settings, keep)
         if output:
-            renewal.write(corpus, pack, click.echo, output=output, base=base, settings=settings)
+            renewal.write(corpus, pack, click.echo, output=output, encoder=encoder)
             click.echo(f"Written to {output}. Measure it with `kommunpost evaluate --model {output}`.")
             return
         taught = _teaching() if corrections else renewal.Teaching()
-        version, found = renewal.renew(corpus, pack, click.echo, teaching=taught, base=base, settings=settings)
+        version, found = renewal.renew(corpus, pack, click.echo, teaching=taught, encoder=encoder)
     click.echo(comparison.as_text(found))
     if not found.better:
         click.echo(f"Version {version.name} is kept, and not in use.")

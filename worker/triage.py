@@ -27,7 +27,7 @@ from worker.lookup import Asked, gather, registers_of
 from worker.models import Draft, Mail
 from worker.municipality import Municipality, configured
 from worker.teaching import reasons_taught
-from worker.understanding import by_rules_alone, second_opinion, understand
+from worker.understanding import NO_MODEL, by_rules_alone, second_opinion, understand
 from worker.understanding.second_opinion import Call
 
 log = logging.getLogger(__name__)
@@ -37,6 +37,10 @@ UNDERSTANDING = TypeAdapter(Understanding)
 """Writes an Understanding to JSON and reads it back."""
 TRIAGED = (MailState.RECEIVED, MailState.READ, MailState.UNDERSTOOD)
 ALSO_THERE = "The same mail came to %s too and is worked on there, so that the resident gets one reply."
+NOBODY_ASKED = (
+    "The program that says what a mail is about could not be asked. "
+    "Correct intent and language yourself, or read the mail anew when an administrator has mended it."
+)
 MOST_ATTEMPTS = 6
 """Tries before a person is asked; to reach a register, with the waits below, they take about an hour."""
 
@@ -61,6 +65,7 @@ def _bring_on(mail_id: int) -> MailState | _Way | None:
             return None
         way = _gathered(mail, configured())
         if way is not None and _wants_opinion(mail, way):
+            mail.next_try_at, mail.state_since = None, timezone.now()  # nobody else asks meanwhile
             mail.save()
             return way
         if way is not None:
@@ -74,7 +79,7 @@ def _with_opinion(mail_id: int, way: _Way) -> MailState | None:
     remember_call(mail_id, way.pack, call)
     with transaction.atomic():
         mail = claim(mail_id)
-        if mail is None:
+        if mail is None or understanding_of(mail) != way.understanding:  # it was corrected, or read anew, meanwhile
             return None
         if call.opinion is not None:
             way = replace(way, understanding=second_opinion.joined(way.understanding, call.opinion))
@@ -303,7 +308,8 @@ def finish(
     elif reply.approval.queue == "restricted":
         events.move(mail, MailState.RESTRICTED, actor=ACTOR, action="restricted", reason=reply.why[0])
     else:
-        hand_to_person(mail, reply.why[0])
+        is_unread = understanding.model == NO_MODEL and understanding.abstained and not message.sender.suspicious
+        hand_to_person(mail, NOBODY_ASKED if is_unread else reply.why[0])
 
 
 def put_before_a_person(mail: Mail, pack: RulePack, gathered: Gathered, reply: Reply) -> None:

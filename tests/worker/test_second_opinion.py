@@ -112,6 +112,17 @@ def test_a_long_letter_is_cut(town: Municipality, adviser: AdviserServer) -> Non
     assert len(adviser.letters[0]) < 10_000
 
 
+@pytest.mark.parametrize("shift", range(0, 40, 3))
+def test_no_cut_goes_through_what_must_be_hidden(town: Municipality, adviser: AdviserServer, shift: int) -> None:
+    """Half an address is none any more, so what is cut first would not be hidden."""
+    asked(town, body="x" * shift + " anna.berg@mail.example 0701740605" * 2_000)
+    sent = adviser.letters[0]
+    assert len(sent) < 20_000  # brackets are spelled out
+    assert "anna" not in sent
+    assert "berg" not in sent
+    assert "070" not in sent
+
+
 # ---------------------------------------------------------------- what is made of the answer
 
 

@@ -143,14 +143,29 @@ def test_a_corpus_of_which_nothing_is_held_out_is_refused_before_anything_is_lea
     line = {"id": "a", "lang": "sv", "body": "Hej", "intent": "elderly_care", "group": "short-1"}
     (tmp_path / "sv.jsonl").write_text(json.dumps(line), encoding="utf-8")
     with pytest.raises(InputError, match="is held out to compare on"):
-        renewal.renew(tmp_path, PACK, str, teaching=renewal.Teaching(), base="", settings=None)
+        renewal.renew(tmp_path, PACK, str, teaching=renewal.Teaching(), encoder=renewal.Encoder())
+    assert not (tmp_path / "data" / "models").exists()
+
+
+def test_a_corpus_without_what_the_version_in_use_knows_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KOMMUNPOST_DATA", str(tmp_path / "data"))
+    lines = [
+        {"id": str(n), "lang": "sv", "body": f"Hej {n}", "intent": "elderly_care", "group": f"sv-{n}"}
+        for n in range(60)
+    ]
+    (tmp_path / "sv.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    with pytest.raises(InputError, match=r"No mail is about building_permit, .* add your mails to a copy"):
+        renewal.renew(tmp_path, PACK, str, teaching=renewal.Teaching(), encoder=renewal.Encoder())
     assert not (tmp_path / "data" / "models").exists()
 
 
 def test_a_new_version_is_registered_with_how_it_compares(
     some_mails: list[Example], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A version from a few hundred mails is no match for the shipped one, so that one stays in use."""
+    """Words from a few hundred mails are no match for the shipped ones, so the shipped version stays in use."""
+    monkeypatch.setenv("KOMMUNPOST_CLASSIFIER", "linear")
     monkeypatch.setenv("KOMMUNPOST_DATA", str(tmp_path / "data"))
     folder = tmp_path / "corpus"
     folder.mkdir()
@@ -167,7 +182,7 @@ def test_a_new_version_is_registered_with_how_it_compares(
         for one in some_mails
     ]
     (folder / "sv.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
-    version, found = renewal.renew(folder, PACK, str, teaching=renewal.Teaching(), base="", settings=None)
+    version, found = renewal.renew(folder, PACK, str, teaching=renewal.Teaching(), encoder=renewal.Encoder())
     data = versions.data_folder()
     assert versions.find(data, version.name).is_whole
     assert versions.comparison_of(data, version) is not None

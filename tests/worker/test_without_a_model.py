@@ -54,6 +54,7 @@ def test_any_other_mail_comes_before_a_person_without_a_draft(no_model: str, arr
     assert mail.abstained
     assert not hasattr(mail, "draft")
     assert triage.understanding_of(mail).model.name == "none"
+    assert mail.fault == triage.NOBODY_ASKED  # not that it is written in another language, which nobody can know
 
 
 def test_it_is_said_once_in_events_and_log_without_a_word_of_the_mail(

@@ -33,8 +33,17 @@ class Teaching:
     compare: Sequence[Example] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Encoder:
+    """What to fine-tune, how, and where to leave it in full precision besides (`training.train`)."""
+
+    base: str = ""
+    settings: Settings | None = None
+    keep: Path | None = None
+
+
 def renew(
-    folder: Path, pack: RulePack, say: Say, *, teaching: Teaching, base: str, settings: Settings | None
+    folder: Path, pack: RulePack, say: Say, *, teaching: Teaching, encoder: Encoder
 ) -> tuple[Version, Comparison]:
     """From the corpus in `folder` to a registered version and how it compares with the running one."""
     data = versions.data_folder()
@@ -42,8 +51,9 @@ def renew(
     held_out = corpus.split(examples).held_out
     if not held_out:
         raise InputError(f"No mail in {folder} is held out to compare on: a fifth of a few hundred mails would be.")
+    _forgets_nothing(examples, _known(data), pack)
     with tempfile.TemporaryDirectory() as name:
-        made = _trained(folder, examples, Path(name) / "model", pack, say, teaching, base, settings)
+        made = _trained(folder, examples, Path(name) / "model", pack, say, teaching, encoder)
         version = versions.register(made, data)
     before = versions.running(data)
     say("Measuring the version in use and the new one on held-out mails …")
@@ -53,13 +63,17 @@ def renew(
     return version, found
 
 
-def write(folder: Path, pack: RulePack, say: Say, *, output: Path, base: str, settings: Settings | None) -> None:
+def write(folder: Path, pack: RulePack, say: Say, *, output: Path, encoder: Encoder) -> None:
     """Only trains: the version is left in `output`, which is how the shipped one is made."""
     with tempfile.TemporaryDirectory() as name:
-        made = _trained(folder, corpus.read_folder(folder), Path(name) / "model", pack, say, Teaching(), base, settings)
+        made = _trained(folder, corpus.read_folder(folder), Path(name) / "model", pack, say, Teaching(), encoder)
         output.mkdir(parents=True, exist_ok=True)
         for path in made.iterdir():
             (output / path.name).write_bytes(path.read_bytes())
+
+
+def _known(data: Path) -> Sequence[str]:
+    return model.read_card(versions.running(data).folder).labels.intents
 
 
 def _trained(
@@ -69,8 +83,7 @@ def _trained(
     pack: RulePack,
     say: Say,
     teaching: Teaching,
-    base: str,
-    settings: Settings | None,
+    encoder: Encoder,
 ) -> Path:
     return training.train(
         examples,
@@ -78,11 +91,22 @@ def _trained(
         pack,
         say,
         corrections=teaching.learn,
-        base=base,
-        settings=settings,
+        base=encoder.base,
+        settings=encoder.settings,
+        keep=encoder.keep,
         running=versions.active(versions.data_folder()),
         corpus_sha256=corpus.sha256(folder),
     )
+
+
+def _forgets_nothing(examples: Sequence[Example], known: Sequence[str], pack: RulePack) -> None:
+    """A version that knew one intent only would be right in all held-out mails of that one."""
+    gone = {*known} & {*pack.intents} - {one.intent for one in examples}
+    if gone:
+        raise InputError(
+            f"No mail is about {', '.join(sorted(gone))}, which the version in use knows: "
+            "add your mails to a copy of the shipped corpus."
+        )
 
 
 def _measured(folder: Path, held_out: Sequence[Example], corrections: Sequence[Example], pack: RulePack) -> Measured:

@@ -184,11 +184,15 @@ def task_sha256(model: str, pack: RulePack) -> str:
 
 def as_data(message: Message, pack: RulePack, language: str) -> str:
     """The mail without what tells who wrote it, as one JSON object that nothing in it can close."""
-    name, words = message.sender_address.name, message.reply_text
-    if len(words) > _FIRST + _LAST:
-        words = f"{words[:_FIRST]}\n…\n{words[-_LAST:]}"
-    subject, _, text = anonymous(pack, f"{message.subject}\n{words}", language, name).partition("\n")
-    return as_json(subject, text)
+    # Far more is masked than is sent, so that no cut goes through a number that would then be none any more.
+    words = _ends(message.reply_text, 8 * _FIRST, 8 * _LAST)
+    whole = anonymous(pack, f"{message.subject}\n{words}", language, message.sender_address.name)
+    subject, _, text = whole.partition("\n")
+    return as_json(subject, _ends(text, _FIRST, _LAST))
+
+
+def _ends(text: str, first: int, last: int) -> str:
+    return text if len(text) <= first + last else f"{text[:first]}\n…\n{text[-last:]}"
 
 
 def as_json(subject: str, text: str) -> str:

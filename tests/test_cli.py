@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -103,6 +104,18 @@ def test_draft_can_be_tried_on_a_folder_of_csv_files(question: Path, tmp_path: P
     }.items()
 
 
+def test_the_examples_in_the_papers_are_taken(tmp_path: Path) -> None:
+    mail, facts = re.findall(
+        r"```json\n(.*?)```", (ROOT / "docs" / "formats.md").read_text(encoding="utf-8"), re.DOTALL
+    )
+    [answer] = map(json.loads, kommunpost("triage", given=mail).stdout.splitlines())
+    assert answer["named_days"] == [{"text": "i övermorgon", "date": "2026-11-22"}]
+    (tmp_path / "facts.json").write_text(facts, encoding="utf-8")
+    reply = "Fakturan är på 4 386 kronor och ska betalas senast den 2 december 2026."
+    done = kommunpost("ground", "--facts", str(tmp_path / "facts.json"), given=reply)
+    assert json.loads(done.stdout)["supported"] is True
+
+
 def test_ground_judges_any_text_against_facts(tmp_path: Path) -> None:
     facts = tmp_path / "facts.json"
     facts.write_text(
@@ -191,6 +204,7 @@ def test_a_database_that_does_not_answer_is_said_so() -> None:
         ("KOMMUNPOST_STORAGE_KEYS", "abc", "KOMMUNPOST_STORAGE_KEYS"),
         ("KOMMUNPOST_TIME_ZONE", "Mars", "KOMMUNPOST_TIME_ZONE must be written like"),
         ("KOMMUNPOST_LOG_LEVEL", "loud", "KOMMUNPOST_LOG_LEVEL must be one of"),
+        ("KOMMUNPOST_CLASSIFIER", "both", "KOMMUNPOST_CLASSIFIER must be one of"),
         ("KOMMUNPOST_POLL_S", "0", "KOMMUNPOST_POLL_S must be at least 1"),
         ("KOMMUNPOST_SENDING_LEASE_S", "10", "KOMMUNPOST_SENDING_LEASE_S must be at least 150"),
         ("DATABASE_URL", "", "DATABASE_URL must look like"),

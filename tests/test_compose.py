@@ -33,6 +33,14 @@ def test_every_service_that_stays_up_has_a_health_check(compose: dict[str, Any])
     assert {"database", "broker", "worker", "beat", "listen", "web"} == set(lasting)
 
 
+def test_every_setting_reaches_our_containers(compose: dict[str, Any]) -> None:
+    example = (ROOT / ".env.example").read_text(encoding="utf-8")
+    settings = {line.partition("=")[0] for line in example.splitlines() if not line.startswith("#")}
+    for name in OURS:
+        passed = {setting.removesuffix("_FILE") for setting in compose["services"][name]["environment"]}
+        assert passed == settings
+
+
 def test_no_secret_stands_in_the_file(compose: dict[str, Any]) -> None:
     assert all(set(secret) == {"file"} for secret in compose["secrets"].values())
     for service in compose["services"].values():

@@ -27,7 +27,7 @@ def test_imports_point_one_way() -> None:
 
 def test_every_setting_is_documented_and_in_the_example() -> None:
     source = (ROOT / "worker" / "settings.py").read_text(encoding="utf-8")
-    names = set(re.findall(r'(?:text|number|flag)\(\s*"([A-Z_]+)"', source))
+    names = set(re.findall(r'(?:text|number|flag|one_of)\(\s*"([A-Z_]+)"', source))
     assert len(names) > 8
     running = (ROOT / "docs" / "running.md").read_text(encoding="utf-8")
     example = (ROOT / ".env.example").read_text(encoding="utf-8")

@@ -95,9 +95,10 @@ SETTLE_S = number("KOMMUNPOST_SETTLE_S", 60)
 POLL_S = number("KOMMUNPOST_POLL_S", 60, least=1)
 
 # Web
-ALLOWED_HOSTS = text("KOMMUNPOST_HOSTS", "localhost,127.0.0.1").split(",")
+HOSTS = text("KOMMUNPOST_HOSTS", "localhost,127.0.0.1").split(",")
+ALLOWED_HOSTS = [*HOSTS, "localhost"]  # by which the container asks after its own health
 BEHIND_TLS = flag("KOMMUNPOST_BEHIND_TLS", True)
-CSRF_TRUSTED_ORIGINS = [f"https://{host}" for host in ALLOWED_HOSTS if BEHIND_TLS and host != "*"]
+CSRF_TRUSTED_ORIGINS = [f"https://{host}" for host in HOSTS if BEHIND_TLS and host != "*"]
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BEHIND_TLS
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_AGE = int(timedelta(hours=10).total_seconds())
@@ -194,6 +195,10 @@ LANGUAGES = [
 ]
 USE_TZ = True
 TIME_ZONE = one_of("KOMMUNPOST_TIME_ZONE", "Europe/Stockholm", available_timezones(), "written like Europe/Stockholm")
+
+# Understanding reads it by itself, also where no database is; here a slip of the pen stops the start.
+CLASSIFIERS = ("linear", "transformer", "ensemble", "cascade")
+CLASSIFIER = one_of("KOMMUNPOST_CLASSIFIER", "", ("", *CLASSIFIERS), f"one of {', '.join(CLASSIFIERS)}, or empty")
 
 # Logs: English, a constant event with ids as fields; no mail text, no addresses (docs/running.md).
 LOGGING_CONFIG = None

@@ -58,8 +58,8 @@ def screenshots(address: str) -> None:
         page = chromium.new_context(viewport={"width": 1440, "height": 900}, color_scheme="light").new_page()
         sign_in(page, address)
         page.screenshot(path=DOCS / "queue.png")
-        page.get_by_text("Faktura för vatten").first.click()
-        page.wait_for_load_state()
+        with page.expect_navigation(wait_until="networkidle"):
+            page.get_by_text("Faktura för vatten").first.click()
         page.screenshot(path=DOCS / "screen.png")
         chromium.close()
 
@@ -68,8 +68,8 @@ def sign_in(page: Page, address: str) -> None:
     page.goto(f"{address}/sign-in/")
     page.fill("input[name=username]", "senior")
     page.fill("input[name=password]", "demo")
-    page.keyboard.press("Enter")
-    page.wait_for_load_state()
+    with page.expect_navigation(wait_until="networkidle"):
+        page.keyboard.press("Enter")
 
 
 def bench(data: Path) -> dict[str, object]:

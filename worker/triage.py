@@ -38,8 +38,8 @@ UNDERSTANDING = TypeAdapter(Understanding)
 TRIAGED = (MailState.RECEIVED, MailState.READ, MailState.UNDERSTOOD)
 ALSO_THERE = "The same mail came to %s too and is worked on there, so that the resident gets one reply."
 NOBODY_ASKED = (
-    "The program that says what a mail is about could not be asked. "
-    "Correct intent and language yourself, or read the mail anew when an administrator has mended it."
+    "What the mail is about is not known, since the model could not be asked. Tell an administrator; "
+    "once that is mended, the mail can be read anew."
 )
 MOST_ATTEMPTS = 6
 """Tries before a person is asked; to reach a register, with the waits below, they take about an hour."""

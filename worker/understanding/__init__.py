@@ -147,9 +147,9 @@ def _of_parts(mail: _Read, language: Language, model: Model) -> list[Prediction]
 
     is_foreign = language.code == "other"
     own_words = mail.own_words if is_foreign or len(mail.own_words) > READ_AS_ONE else ""
-    parts = [readable("", part) for part in stretches(own_words, mail.hidden)]
+    alone = lines(f"{mail.subject}\n{mail.own_words}") if is_foreign else ()
+    parts = [readable("", part) for part in dict.fromkeys((*stretches(own_words, mail.hidden), *alone))]
     if is_foreign:
-        parts += [readable("", line) for line in lines(f"{mail.subject}\n{mail.own_words}")]
         batch = [reading for reading, found in read_all(parts, model.linear) if found.code != "other"]
     else:
         batch = [Reading(part, language.code) for part in parts]

@@ -1,8 +1,8 @@
 """The linear scorer: one file of small integers, read without pickle, served by NumPy.
 
 It says what the words of a mail speak for, and which language they are of. Fitting is in `training.words`; here is only
-what a worker needs. The file holds weights of hashed features, and the common words of the corpus, which is invented:
-no word of a resident's mail can be read out of it.
+what a worker needs. The file holds weights of hashed features, and the common words of the corpus. The shipped
+one is invented, and of corrections no word is kept: nothing of a resident's mail can be read out of it.
 """
 
 from __future__ import annotations
